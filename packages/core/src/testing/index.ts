@@ -1,1 +1,14 @@
-export {}
+export type {
+  DriverCallInfo,
+  DriverOperation,
+  EventRelay,
+  FaultOptions,
+  Faults,
+  Hold,
+  Interceptor,
+  Moment,
+} from './faults.js'
+export type { MemoryBox } from './memory-box.js'
+export { MemoryEngine, type MemoryOptions, memoryDriver } from './memory-engine.js'
+export type { MemoryAgent, MemoryImage, MemoryProcess, MemoryProgram } from './memory-image.js'
+export { type PendingTimer, type TestClock, testClock } from './test-clock.js'
