@@ -1,0 +1,107 @@
+import type Docker from 'dockerode'
+import type { BoxExit, BoxRecord, BoxRef, DriverCall, PoolIdentity } from '../driver.js'
+import { TenantBoxError } from '../errors.js'
+import type { Engine } from './engine.js'
+import { type EngineRefusal, refusalOf } from './engine-failure.js'
+import { toRecord } from './records.js'
+
+/** Calls on single containers, with the engine's answers as values: "no such container" and "no" are not failures here. */
+export class Containers {
+  readonly engine: Engine
+  readonly pool: PoolIdentity
+
+  constructor(engine: Engine, pool: PoolIdentity) {
+    this.engine = engine
+    this.pool = pool
+  }
+
+  /** By id or exact name; undefined only when the engine says that there is none. */
+  async inspect(idOrName: string, { signal }: DriverCall): Promise<Docker.ContainerInspectInfo | undefined> {
+    try {
+      return await this.engine.call(
+        'inspect a container',
+        (client, abortSignal) => client.getContainer(idOrName).inspect({ abortSignal }),
+        { signal },
+      )
+    } catch (error) {
+      if (refusalOf(error)?.status === 404) return undefined
+      throw error
+    }
+  }
+
+  /** The record of a box that is still this pool's. */
+  async record(ref: BoxRef, options: DriverCall): Promise<BoxRecord | undefined> {
+    const container = await this.inspect(ref.id, options)
+    return container && toRecord(this.pool, container)
+  }
+
+  /** Does something to a container; the engine's refusal, if that is its answer. */
+  async attempt(
+    operation: string,
+    ref: BoxRef,
+    act: (container: Docker.Container, abortSignal: AbortSignal) => Promise<unknown>,
+    options: DriverCall & { timeout?: number },
+  ): Promise<EngineRefusal | undefined> {
+    try {
+      await this.engine.call(
+        operation,
+        (client, abortSignal) => act(client.getContainer(ref.id), abortSignal),
+        options,
+      )
+      return undefined
+    } catch (error) {
+      const refusal = refusalOf(error)
+      if (refusal) return refusal
+      throw error
+    }
+  }
+
+  /** Waits until a removal that is under way has ended. */
+  async waitUntilRemoved(ref: BoxRef, options: DriverCall): Promise<void> {
+    const refusal = await this.attempt(
+      'finish the removal of a box',
+      ref,
+      (container, abortSignal) => container.wait({ condition: 'removed', abortSignal }),
+      options,
+    )
+    if (refusal && refusal.status !== 404)
+      throw refused(`finish the removal of the box of ${whose(ref)}`, refusal)
+  }
+}
+
+export function whose({ tenant }: BoxRef): string {
+  return `tenant ${JSON.stringify(tenant)}`
+}
+
+/** The engine said no to what must work in the end. */
+export function refused(operation: string, refusal: EngineRefusal): TenantBoxError<'ENGINE_UNAVAILABLE'> {
+  const hint = "The engine's log tells more."
+  return new TenantBoxError(
+    'ENGINE_UNAVAILABLE',
+    `The engine refused to ${operation}: ${refusal.message.replace(/[.\s]*$/, '')}. ${hint}`,
+    { endpoint: 'engine', hint },
+    { cause: refusal },
+  )
+}
+
+/** A box cannot do what was asked of it. */
+export function boxFailed(
+  ref: BoxRef,
+  what: string,
+  details: Partial<BoxExit> & { phase: 'create' | 'start' | 'ready'; lastLogs?: readonly string[] },
+  cause?: unknown,
+): TenantBoxError<'START_FAILED'> {
+  const { code, ...rest } = details
+  return new TenantBoxError(
+    'START_FAILED',
+    `The box of ${whose(ref)} ${what}`,
+    { oom: false, lastLogs: [], ...rest, ...(code === undefined ? {} : { code }) },
+    { tenant: ref.tenant, cause },
+  )
+}
+
+export function boxGone(ref: BoxRef): TenantBoxError<'START_FAILED'> {
+  return boxFailed(ref, 'is gone: somebody removed it at the engine. Its next wake makes a new one.', {
+    phase: 'start',
+  })
+}

@@ -1,0 +1,172 @@
+import { randomUUID } from 'node:crypto'
+import { open, rename } from 'node:fs/promises'
+import { join } from 'node:path'
+import type Docker from 'dockerode'
+import type { BoxIdentity, BoxRecord, BoxRef, DriverCall, ResolvedBoxSpec } from '../driver.js'
+import { errnoOf } from '../errno.js'
+import { TenantBoxError } from '../errors.js'
+import { boxName } from '../identity.js'
+import { withAccount } from './accounts.js'
+import { type BoxPlan, type BoxUser, createBody } from './box-config.js'
+import { boxFailed, type Containers } from './containers.js'
+import { refusalOf } from './engine-failure.js'
+import type { ImageAccounts } from './image-accounts.js'
+import type { Images } from './images.js'
+import { type Lifecycle, whyNotStarted } from './lifecycle.js'
+import type { Networks } from './networks.js'
+import type { ResolvedDockerOptions } from './options.js'
+import { type Probed, withoutEngineGroup } from './probes.js'
+import { isBeingRemoved, toRecord } from './records.js'
+import { isSameFile } from './same-files.js'
+
+interface Workshop {
+  readonly containers: Containers
+  readonly images: Images
+  readonly accounts: ImageAccounts
+  readonly networks: Networks
+  readonly lifecycle: Lifecycle
+  readonly options: ResolvedDockerOptions
+  readonly probed: Probed
+}
+
+/** Makes boxes, and finds the one that has a tenant's name. */
+export class Creation {
+  readonly #shop: Workshop
+  /** Whether the engine is known to mount this process's files. */
+  #sameFiles = false
+
+  constructor(workshop: Workshop) {
+    this.#shop = workshop
+  }
+
+  async create(identity: BoxIdentity, spec: ResolvedBoxSpec, options: DriverCall): Promise<BoxRef> {
+    const { containers, networks, probed, options: settings } = this.#shop
+    const user = withoutEngineGroup(spec.user ?? probed.defaultUser, probed.socketGid)
+    const plan: BoxPlan = {
+      pool: containers.pool,
+      identity,
+      spec,
+      options: settings,
+      enforcement: probed.enforcement,
+      user,
+      network: await networks.prepare(spec, options),
+      accounts: user !== undefined && (await this.#writeAccounts(identity, spec.image, user, options)),
+    }
+    const name = boxName(containers.pool.name, identity.slug)
+    const made = await this.#make(name, plan, options)
+    if (made !== undefined) return this.#checkFolders(refTo(made, identity), plan, options)
+    // The name is taken: by a removal that is under way, an earlier try of ours that went through, or a stranger.
+    const taken = await this.find(identity.slug, options)
+    if (taken?.spec === identity.spec) return taken.ref
+    const again = taken ? undefined : await this.#make(name, plan, options)
+    if (again !== undefined) return this.#checkFolders(refTo(again, identity), plan, options)
+    throw boxFailed(refTo(name, identity), 'is there already, made from another spec. Remove it first.', {
+      phase: 'create',
+    })
+  }
+
+  async find(slug: string, options: DriverCall): Promise<BoxRecord | undefined> {
+    const { containers } = this.#shop
+    const name = boxName(containers.pool.name, slug)
+    const container = await containers.inspect(name, options)
+    if (!container) return undefined
+    const record = toRecord(containers.pool, container)
+    if (!record || record.ref.slug !== slug || record.aside)
+      throw new TenantBoxError(
+        'FOREIGN_BOX',
+        `The container ${name} was not made by this pool. Remove or rename it at the engine, or rename the pool.`,
+        { box: name },
+      )
+    if (!isBeingRemoved(container.State)) return record
+    await containers.waitUntilRemoved(record.ref, options)
+    return undefined
+  }
+
+  /** The id of the new box; undefined when its name is taken. */
+  async #make(name: string, plan: BoxPlan, { signal }: DriverCall): Promise<string | undefined> {
+    const { platform } = plan.options
+    try {
+      const made = await this.#shop.containers.engine.call(
+        'make a box',
+        (client, abortSignal) =>
+          client.createContainer({
+            // Without these, dockerode would send all of it in the URL as well.
+            _query: { name, ...(platform === undefined ? {} : { platform }) },
+            _body: createBody(plan),
+            abortSignal,
+          } as Docker.ContainerCreateOptions),
+        { signal },
+      )
+      return made.id
+    } catch (error) {
+      const refusal = refusalOf(error)
+      if (!refusal) throw error
+      if (refusal.status === 409) return undefined
+      throw boxFailed(
+        refTo(name, plan.identity),
+        `cannot be made: ${whyNotStarted(refusal.message, undefined)}`,
+        { phase: 'create' },
+        refusal,
+      )
+    }
+  }
+
+  /** Once: whether boxes get the folders that the pool fills. */
+  async #checkFolders(ref: BoxRef, plan: BoxPlan, options: DriverCall): Promise<BoxRef> {
+    const { containers, lifecycle } = this.#shop
+    if (this.#sameFiles || !plan.accounts) return ref
+    const here = join(containers.pool.dataDir, ref.slug, 'passwd')
+    this.#sameFiles = await isSameFile(containers.engine, ref.id, '/etc/passwd', here, options)
+    if (this.#sameFiles) return ref
+    await lifecycle.remove(ref, options)
+    throw boxFailed(
+      ref,
+      `would get other folders than this process fills under ${containers.pool.dataDir}. Set docker({ hostDataDir }) to that folder's path on the engine's machine.`,
+      { phase: 'create' },
+    )
+  }
+
+  /** Puts the image's accounts and the box's own where `mounts` finds them; false when the image allows no more. */
+  async #writeAccounts(
+    identity: BoxIdentity,
+    image: string,
+    user: BoxUser,
+    options: DriverCall,
+  ): Promise<boolean> {
+    const { images, accounts, containers } = this.#shop
+    const ofImage = await accounts.of(await images.prepare(image, options, undefined))
+    if (!ofImage) return false
+    const folder = join(containers.pool.dataDir, identity.slug)
+    const { passwd, group } = withAccount(ofImage, user)
+    try {
+      await replaceFile(join(folder, 'passwd'), passwd)
+      await replaceFile(join(folder, 'group'), group)
+    } catch (error) {
+      if (errnoOf(error) !== 'ENOENT') throw error
+      throw boxFailed(
+        refTo('', identity),
+        `cannot be made: its folder ${folder} is missing.`,
+        { phase: 'create' },
+        error,
+      )
+    }
+    return true
+  }
+}
+
+function refTo(id: string, { tenant, slug }: BoxIdentity): BoxRef {
+  return { id, tenant, slug }
+}
+
+/** Whole or not at all, and readable for the box's user: a running box may have the old one mounted. */
+async function replaceFile(path: string, text: string): Promise<void> {
+  const fresh = `${path}.${randomUUID()}`
+  const file = await open(fresh, 'wx', 0o644)
+  try {
+    await file.chmod(0o644)
+    await file.writeFile(text)
+  } finally {
+    await file.close()
+  }
+  await rename(fresh, path)
+}

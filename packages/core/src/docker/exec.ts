@@ -1,0 +1,179 @@
+import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
+import type { Duplex } from 'node:stream'
+import { PassThrough, Writable } from 'node:stream'
+import { setTimeout as delay } from 'node:timers/promises'
+import type Docker from 'dockerode'
+import type { BoxProcess, BoxRef, DriverCall, SpawnRequest } from '../driver.js'
+import { boxFailed, boxGone, whose } from './containers.js'
+import type { Engine } from './engine.js'
+import { refusalOf } from './engine-failure.js'
+import { killInBox, killOnHost, MARK } from './exec-kill.js'
+import { type Piece, pieces } from './multiplexed.js'
+
+const FIRST_POLL_MS = 5
+const LONGEST_POLL_MS = 1_000
+
+/** Starts a process in a running box. */
+export async function spawnInBox(
+  engine: Engine,
+  ref: BoxRef,
+  { command, cwd, env, tty }: SpawnRequest,
+  closing: AbortSignal,
+  { signal }: DriverCall,
+): Promise<BoxProcess> {
+  const mark = randomUUID()
+  const hasTty = tty !== undefined && tty !== false
+  const options: Docker.ExecCreateOptions = {
+    AttachStdin: true,
+    AttachStdout: true,
+    AttachStderr: true,
+    Tty: hasTty,
+    Cmd: [...command],
+    Env: Object.entries({ ...env, [MARK]: mark }).map(([name, value]) => `${name}=${value}`),
+    ...(cwd === undefined ? {} : { WorkingDir: cwd }),
+  }
+  const exec = await refusable(ref, () =>
+    engine.call(
+      'prepare a command',
+      (client, abortSignal) => client.getContainer(ref.id).exec({ ...options, abortSignal }),
+      { signal },
+    ),
+  )
+  // Once asked for, the process runs, whatever becomes of the request: so giving up means ending it.
+  const socket = await refusable(ref, () =>
+    engine.call('run a command', (_, abortSignal) =>
+      exec.start({ hijack: true, stdin: true, Tty: hasTty, abortSignal }),
+    ),
+  )
+  const child = new ExecProcess(engine, ref, exec, mark, socket, hasTty, closing)
+  if (typeof tty === 'object') await child.resize(tty.columns, tty.rows)
+  if (signal?.aborted) {
+    await child.kill()
+    throw signal.reason
+  }
+  return child
+}
+
+async function refusable<T>(ref: BoxRef, call: () => Promise<T>): Promise<T> {
+  try {
+    return await call()
+  } catch (error) {
+    const refusal = refusalOf(error)
+    if (refusal?.status === 404) throw boxGone(ref)
+    if (refusal)
+      throw boxFailed(ref, `cannot run a command: ${refusal.message}.`, { phase: 'start' }, refusal)
+    throw error
+  }
+}
+
+class ExecProcess implements BoxProcess {
+  readonly stdin: Writable
+  readonly stdout = new PassThrough()
+  readonly stderr = new PassThrough()
+  readonly exited: Promise<number>
+  readonly #engine: Engine
+  readonly #ref: BoxRef
+  readonly #exec: Docker.Exec
+  readonly #mark: string
+
+  constructor(
+    engine: Engine,
+    ref: BoxRef,
+    exec: Docker.Exec,
+    mark: string,
+    socket: Duplex,
+    tty: boolean,
+    closing: AbortSignal,
+  ) {
+    this.#engine = engine
+    this.#ref = ref
+    this.#exec = exec
+    this.#mark = mark
+    this.stdin = halfOf(socket)
+    // Nobody has to listen: the failure reaches whoever reads or writes, and `exited`.
+    for (const stream of [socket, this.stdin, this.stdout, this.stderr]) stream.on('error', () => undefined)
+    this.exited = this.#watch(socket, tty, closing)
+    this.exited.catch(() => undefined)
+  }
+
+  async resize(columns: number, rows: number): Promise<void> {
+    await this.#engine.call('resize a terminal', () => this.#exec.resize({ h: rows, w: columns }))
+  }
+
+  async kill(): Promise<void> {
+    const { Running, Pid } = await this.#inspect()
+    if (!Running) return
+    const killed =
+      (await killOnHost(Pid, this.#ref.id)) || (await killInBox(this.#engine, this.#ref.id, this.#mark))
+    if (!killed && (await this.#inspect()).Running)
+      throw boxFailed(
+        this.#ref,
+        'keeps a process that cannot be ended: its image has no shell, and the engine runs elsewhere or as another user. Stop the box.',
+        { phase: 'ready' },
+      )
+    await this.#engine.call(`end a process in the box of ${whose(this.#ref)}`, () => this.exited)
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.kill()
+  }
+
+  async #watch(socket: Duplex, tty: boolean, closing: AbortSignal): Promise<number> {
+    try {
+      const output = this.#engine.follow('send output', (tty ? plain : pieces)(socket), socket, {
+        signal: closing,
+      })
+      for await (const { stream, bytes } of output) await passOn(bytes, this[stream])
+      this.stdout.end()
+      this.stderr.end()
+    } catch (error) {
+      this.stdout.destroy(error as Error)
+      this.stderr.destroy(error as Error)
+      throw error
+    }
+    return await this.#exitCode(closing)
+  }
+
+  /** The output ends a moment before the engine knows the exit code; or long before, when the process closed it. */
+  async #exitCode(signal: AbortSignal): Promise<number> {
+    for (let wait = FIRST_POLL_MS; ; wait = Math.min(wait * 2, LONGEST_POLL_MS)) {
+      const { Running, ExitCode } = await this.#inspect(signal)
+      if (!Running && ExitCode !== null) return ExitCode
+      await delay(wait, undefined, { signal })
+    }
+  }
+
+  #inspect(signal?: AbortSignal): Promise<Docker.ExecInspectInfo> {
+    return this.#engine.call('tell of a command', (_, abortSignal) => this.#exec.inspect({ abortSignal }), {
+      signal,
+    })
+  }
+}
+
+/** The writing half of the connection: ending it is the process's end of file, and what it still says is read. */
+function halfOf(socket: Duplex): Writable {
+  return new Writable({
+    write: (chunk, encoding, done) => void socket.write(chunk, encoding, done),
+    final: (done) => void socket.end(done),
+    destroy: (error, done) => {
+      socket.end()
+      done(error)
+    },
+  })
+}
+
+async function* plain(socket: AsyncIterable<unknown>): AsyncGenerator<Pick<Piece, 'stream' | 'bytes'>> {
+  for await (const chunk of socket) yield { stream: 'stdout', bytes: chunk as Buffer }
+}
+
+/** Waits for a slow reader; a reader that has gone is written to no more. */
+async function passOn(bytes: Buffer, to: PassThrough): Promise<void> {
+  if (to.destroyed || to.write(bytes)) return
+  const gone = new AbortController()
+  try {
+    await Promise.race([once(to, 'drain', gone), once(to, 'close', gone)])
+  } finally {
+    gone.abort()
+  }
+}

@@ -1,0 +1,138 @@
+import { StringDecoder } from 'node:string_decoder'
+import type Docker from 'dockerode'
+import type { BoxRef, DriverCall, LogLine, LogsRequest } from '../driver.js'
+import { toMessage } from '../text.js'
+import { boxFailed, boxGone } from './containers.js'
+import type { Engine } from './engine.js'
+import { refusalOf } from './engine-failure.js'
+import { type Piece, pieces } from './multiplexed.js'
+import { toMillis } from './records.js'
+
+/** A line longer than this comes in parts. */
+const LONGEST_LINE = 64 * 1024
+const LAST_LINES = 20
+const LONGEST_LAST_LINE = 1024
+const LAST_LINES_DEADLINE_MS = 2_000
+
+/** What boxes wrote to stdout and stderr, also in lives that have ended. */
+export class Logs {
+  readonly #engine: Engine
+
+  constructor(engine: Engine) {
+    this.#engine = engine
+  }
+
+  async *read(ref: BoxRef, request: LogsRequest, { signal }: DriverCall): AsyncGenerator<LogLine, void> {
+    const { follow = false, tail, since } = request
+    const source = await this.#open(ref, { follow, tail, since }, signal)
+    // Without `follow` the engine has all it will send.
+    const silence = follow ? undefined : this.#engine.timeout
+    // The engine's own `since` counts in a coarser unit than it prints.
+    for await (const line of this.#engine.follow('send logs', logLines(pieces(source)), source, {
+      signal,
+      silence,
+    }))
+      if (since === undefined || line.at >= since) yield line
+  }
+
+  /** For an error: the last lines, cut to size, with nothing in them that a terminal would obey. */
+  async lastLines(ref: BoxRef): Promise<string[]> {
+    const lines: string[] = []
+    try {
+      const signal = AbortSignal.timeout(LAST_LINES_DEADLINE_MS)
+      for await (const { text } of this.read(ref, { tail: LAST_LINES }, { signal }))
+        lines.push(printable(text))
+    } catch (error) {
+      // What went wrong with the box matters more than its last words.
+      lines.push(`(no more logs: ${toMessage(error)})`)
+    }
+    return lines.slice(-LAST_LINES)
+  }
+
+  async #open(
+    ref: BoxRef,
+    request: LogsRequest,
+    signal: AbortSignal | undefined,
+  ): Promise<AsyncIterable<unknown>> {
+    const { follow, tail, since } = request
+    const query = {
+      stdout: true,
+      stderr: true,
+      timestamps: true,
+      tail: tail === undefined ? 'all' : String(tail),
+      ...(since === undefined ? {} : { since: (since / 1000).toFixed(3) }),
+    }
+    try {
+      return await this.#engine.call(
+        'send logs',
+        // dockerode collects everything in memory unless told to follow; what the engine does is up to the query.
+        (client, abortSignal) =>
+          client
+            .getContainer(ref.id)
+            .logs({ follow: true, abortSignal, _query: { ...query, follow } } as FollowedLogs),
+        { signal },
+      )
+    } catch (error) {
+      const refusal = refusalOf(error)
+      if (refusal?.status === 404) throw boxGone(ref)
+      if (refusal)
+        throw boxFailed(ref, `has no readable logs: ${refusal.message}.`, { phase: 'start' }, refusal)
+      throw error
+    }
+  }
+}
+
+type FollowedLogs = Docker.ContainerLogsOptions & { follow: true }
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for
+const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g
+
+function printable(text: string): string {
+  const escaped = (character: string) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
+  return text.slice(0, LONGEST_LAST_LINE).replace(CONTROL, escaped)
+}
+
+/**
+ * Lines out of framed log messages `<RFC 3339 time> <text>`. One message is one line, or a part of a long one, which
+ * then does not end in a line feed; each part has a time of its own.
+ */
+export async function* logLines(source: AsyncIterable<Piece>): AsyncGenerator<LogLine> {
+  const open = { stdout: new OpenLine('stdout'), stderr: new OpenLine('stderr') }
+  const message: Record<Piece['stream'], Buffer[]> = { stdout: [], stderr: [] }
+  for await (const { stream, bytes, last } of source) {
+    message[stream].push(bytes)
+    if (!last) continue
+    const line = open[stream].add(Buffer.concat(message[stream].splice(0)))
+    if (line) yield line
+  }
+  for (const rest of [open.stdout.end(), open.stderr.end()]) if (rest) yield rest
+}
+
+class OpenLine {
+  readonly #stream: LogLine['stream']
+  #decoder = new StringDecoder('utf8')
+  #at = 0
+  #text = ''
+  #begun = false
+
+  constructor(stream: LogLine['stream']) {
+    this.#stream = stream
+  }
+
+  /** Adds one message; the line, if it is complete now. */
+  add(message: Buffer): LogLine | undefined {
+    const space = message.indexOf(' ')
+    if (!this.#begun) this.#at = toMillis(message.toString('latin1', 0, space))
+    this.#begun = true
+    this.#text += this.#decoder.write(message.subarray(space + 1))
+    return this.#text.endsWith('\n') || this.#text.length >= LONGEST_LINE ? this.end() : undefined
+  }
+
+  end(): LogLine | undefined {
+    if (!this.#begun) return undefined
+    const text = (this.#text + this.#decoder.end()).replace(/\r?\n$/, '')
+    this.#text = ''
+    this.#begun = false
+    return { at: this.#at, stream: this.#stream, text }
+  }
+}
