@@ -3,8 +3,7 @@ import { TenantBoxError } from './errors.js'
 
 const PLAIN_SLUG = /^[a-z0-9]([a-z0-9-]{0,36}[a-z0-9])?$/
 const POOL_NAME = /^[a-z][a-z0-9]{0,19}$/
-// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for
-const CONTROL = /[\u0000-\u001f\u007f-\u009f]/
+const CONTROL = /\p{Cc}/u
 const MAX_ID_BYTES = 256
 
 /**

@@ -1,1 +1,40 @@
-export {}
+export type { AgentEvent, AgentFile, AgentMessage, Answer, Json, MessageInput } from './agent.js'
+export type { ExecOptions, FetchInit, SpawnOptions, TenantBox } from './box.js'
+export type { BoxSpec } from './box-spec.js'
+export type { CancelTimer, Clock } from './clock.js'
+export type {
+  BoxExit,
+  BoxIdentity,
+  BoxProcess,
+  BoxRecord,
+  BoxRef,
+  BoxStats,
+  Driver,
+  DriverCall,
+  DriverEvent,
+  DriverReport,
+  DriverWarning,
+  LogLine,
+  LogsRequest,
+  PoolIdentity,
+  PullProgress,
+  ResolvedBoxSpec,
+  ResolvedMount,
+  SpawnRequest,
+} from './driver.js'
+export {
+  type AnyTenantBoxError,
+  type ErrorCode,
+  type ErrorDetails,
+  isTenantBoxError,
+  TenantBoxError,
+} from './errors.js'
+export type { ExecResult } from './exec.js'
+export type { GatewayHandler } from './gateway-socket.js'
+export { slugOf } from './identity.js'
+export type { BoxState, DownReason, Exit, PoolEvents, TransitionReason } from './lifecycle.js'
+export type { IdleOptions, PoolOptions, SleepOptions, TenantOverrides } from './options.js'
+export { type Lease, type PoolStats, type StartReport, type TenantInfo, TenantPool } from './pool.js'
+export type { ProbeTarget, Readiness } from './readiness.js'
+export type { Duration, Size } from './units.js'
+export type { CallOptions } from './wait.js'

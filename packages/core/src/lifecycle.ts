@@ -3,7 +3,7 @@
  * `docs/architecture.md`. `running` means started and ready.
  */
 export const TRANSITIONS = {
-  absent: ['creating'],
+  absent: ['creating', 'stopped'],
   creating: ['stopped', 'absent'],
   stopped: ['starting', 'removing'],
   starting: ['running', 'stopping', 'stopped'],

@@ -1,0 +1,213 @@
+import pLimit from 'p-limit'
+import type { Clock } from './clock.js'
+import { TenantBoxError } from './errors.js'
+import { isLive, type PoolEvents } from './lifecycle.js'
+import type { ResolvedCapacity } from './options.js'
+import type { Tenant } from './tenant.js'
+
+/** What admission needs of the pool. */
+export interface AdmissionHost {
+  readonly clock: Clock
+  readonly capacity: ResolvedCapacity
+  queued(event: PoolEvents['queue']): void
+  /** Stops this box to make room; false when it turns out to be wanted after all, or the engine fails. */
+  evict(tenant: Tenant): Promise<boolean>
+}
+
+/** How long a box that could not be evicted is not asked again. */
+const SPARED_MS = 250
+
+interface Waiter {
+  readonly tenant: Tenant
+  readonly since: number
+  admit(): void
+}
+
+/**
+ * Which tenants may hold memory at the engine. A slot is taken before a wake and given back when neither a live box nor
+ * a wake needs it. Waiters are served first come, first served; nobody overtakes the queue.
+ */
+export class Admission {
+  readonly #host: AdmissionHost
+  readonly #holders = new Set<Tenant>()
+  readonly #queue: Waiter[] = []
+  readonly #evicting = new Set<Tenant>()
+  readonly #starts
+  #cancelRetry: (() => void) | undefined
+
+  constructor(host: AdmissionHost) {
+    this.#host = host
+    this.#starts = pLimit(host.capacity.maxStarting)
+  }
+
+  get waiting(): number {
+    return this.#queue.length
+  }
+
+  /** Takes over changed limits. */
+  update(): void {
+    this.#starts.concurrency = this.#host.capacity.maxStarting
+    this.makeRoom()
+  }
+
+  /** Bounds how many engine starts run at once. */
+  start<T>(work: () => Promise<T>): Promise<T> {
+    return this.#starts(work)
+  }
+
+  /** A box that lives already, found at start or after trouble: it holds a slot whether there is one or not. */
+  occupy(tenant: Tenant): void {
+    this.#holders.add(tenant)
+  }
+
+  /** Gives the slot back if nothing needs it any more, and looks whether somebody can go on. Idempotent. */
+  settle(tenant: Tenant): void {
+    if (!isLive(tenant.state) && !tenant.flight) this.#holders.delete(tenant)
+    this.makeRoom()
+  }
+
+  /**
+   * Resolves once the tenant holds a slot.
+   *
+   * @throws TenantBoxError `CAPACITY` when the queue is full, `QUEUE_TIMEOUT` after `capacity.queueTimeout`
+   */
+  async admit(tenant: Tenant, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted()
+    if (this.#holders.has(tenant)) return
+    if (this.#queue.length === 0 && this.#holders.size < this.#host.capacity.maxRunning) {
+      this.#holders.add(tenant)
+      return
+    }
+    const { maxQueued, queueTimeout, maxRunning } = this.#host.capacity
+    if (this.#queue.length >= maxQueued)
+      throw new TenantBoxError(
+        'CAPACITY',
+        `All ${maxRunning} boxes are in use and ${this.#queue.length} wakes wait already; tenant ${JSON.stringify(tenant.id)} was turned away. Try again later, or raise capacity.maxRunning or maxQueued.`,
+        { queued: this.#queue.length },
+        { tenant: tenant.id },
+      )
+    await this.#wait(tenant, signal, queueTimeout)
+  }
+
+  #wait(tenant: Tenant, signal: AbortSignal, queueTimeout: number): Promise<void> {
+    const { clock } = this.#host
+    const since = clock.monotonic()
+    const waitedMs = (): number => clock.monotonic() - since
+    return new Promise((resolve, reject) => {
+      const leave = (state: 'left' | 'timeout'): void => {
+        const place = this.#queue.indexOf(waiter)
+        if (place >= 0) this.#queue.splice(place, 1)
+        cancelTimer()
+        signal.removeEventListener('abort', gaveUp)
+        this.#tell(tenant, state, waitedMs())
+      }
+      const waiter: Waiter = {
+        tenant,
+        since,
+        admit: () => {
+          leave('left')
+          resolve()
+        },
+      }
+      const gaveUp = (): void => {
+        leave('left')
+        reject(signal.reason)
+      }
+      const cancelTimer = clock.after(queueTimeout, () => {
+        leave('timeout')
+        reject(
+          new TenantBoxError(
+            'QUEUE_TIMEOUT',
+            `Tenant ${JSON.stringify(tenant.id)} waited ${queueTimeout} ms for room and got none. Try again later, or raise capacity.maxRunning or queueTimeout.`,
+            { waitedMs: waitedMs(), queued: this.#queue.length },
+            { tenant: tenant.id },
+          ),
+        )
+      })
+      signal.addEventListener('abort', gaveUp, { once: true })
+      this.#queue.push(waiter)
+      this.#tell(tenant, 'entered', 0)
+      this.makeRoom()
+    })
+  }
+
+  /** Admits whom there is room for, and evicts for the others. Called whenever something may have changed. */
+  makeRoom(): void {
+    const { capacity, clock } = this.#host
+    while (this.#queue.length > 0 && this.#holders.size < capacity.maxRunning) {
+      const next = this.#queue[0] as Waiter
+      this.#holders.add(next.tenant)
+      next.admit()
+    }
+    this.#cancelRetry?.()
+    this.#cancelRetry = undefined
+    const excess = Number.isFinite(capacity.maxRunning) ? this.#holders.size - capacity.maxRunning : 0
+    const needed = excess + this.#queue.length - this.#evicting.size
+    if (needed <= 0) return
+    const { victims, retryIn } = chooseVictims(this.#holders, this.#evicting, needed, capacity.minUptime)
+    for (const victim of victims) this.#evict(victim)
+    if (victims.length < needed && retryIn !== undefined)
+      this.#cancelRetry = clock.after(retryIn, () => this.makeRoom(), { background: true })
+  }
+
+  close(): void {
+    this.#cancelRetry?.()
+  }
+
+  #evict(victim: Tenant): void {
+    this.#evicting.add(victim)
+    const done = (): void => {
+      this.#evicting.delete(victim)
+      this.makeRoom()
+    }
+    void this.#host.evict(victim).then((evicted) => {
+      // One that would not go is left alone for a while; others are asked meanwhile.
+      if (evicted) done()
+      else this.#host.clock.after(SPARED_MS, done, { background: true })
+    })
+  }
+
+  #tell(tenant: Tenant, state: PoolEvents['queue']['state'], ms: number): void {
+    this.#host.queued({
+      tenant: tenant.id,
+      at: this.#host.clock.now(),
+      state,
+      waiting: this.#queue.length,
+      ms,
+    })
+  }
+}
+
+/** What the choice of a victim looks at. */
+export interface Occupant {
+  readonly state: Tenant['state']
+  readonly wanted: boolean
+  readonly lastActive: number
+  readonly flight: unknown
+  readonly gate: unknown
+  /** Milliseconds since this life began. */
+  readonly uptime: number
+}
+
+/**
+ * Up to `count` boxes to put to stop, the least recently active first: never one that is wanted, on its way somewhere, or
+ * younger than `minUptime`. `retryIn`: when the first of those too young will be old enough.
+ */
+export function chooseVictims<T extends Occupant>(
+  holders: Iterable<T>,
+  except: ReadonlySet<T>,
+  count: number,
+  minUptime: number,
+): { victims: T[]; retryIn: number | undefined } {
+  const candidates: T[] = []
+  let retryIn: number | undefined
+  for (const holder of holders) {
+    if (except.has(holder) || holder.wanted || holder.flight || holder.gate) continue
+    if (holder.state !== 'running' && holder.state !== 'paused') continue
+    const missing = minUptime - holder.uptime
+    if (missing <= 0) candidates.push(holder)
+    else if (retryIn === undefined || missing < retryIn) retryIn = missing
+  }
+  candidates.sort((a, b) => a.lastActive - b.lastActive)
+  return { victims: candidates.slice(0, count), retryIn }
+}

@@ -1,0 +1,161 @@
+import type { Admission } from './admission.js'
+import { contradicts } from './box-events.js'
+import type { Clock } from './clock.js'
+import type { BoxRecord, BoxRef, Driver, DriverEvent } from './driver.js'
+import type { EngineConnection } from './engine.js'
+import { isLive } from './lifecycle.js'
+import type { Reconciler } from './reconcile.js'
+import type { Tenant } from './tenant.js'
+import type { Stray, TenantDirs } from './tenant-dirs.js'
+import { toMessage } from './text.js'
+
+/** What adoption needs of the pool. */
+export interface AdoptionHost {
+  readonly clock: Clock
+  readonly driver: Pick<Driver, 'remove' | 'restore'>
+  readonly dirs: Pick<TenantDirs, 'scan'>
+  readonly engine: Pick<EngineConnection, 'epoch' | 'lost'>
+  readonly reconciler: Reconciler
+  readonly admission: Pick<Admission, 'occupy'>
+  known(): Iterable<Tenant>
+  find(id: string): Tenant | undefined
+  /** A tenant met for the first time, last active so many milliseconds ago. */
+  meet(id: string, slug: string, idleMs: number): Tenant
+  settle(tenant: Tenant): void
+  warn(code: string, message: string, about: { tenant?: string; cause?: unknown }): void
+}
+
+/** Keeps what the pool knows true to what is: at the start, after an outage, and whenever something happens outside. */
+export class Adoption {
+  readonly #host: AdoptionHost
+  #strays: readonly Stray[] = []
+
+  constructor(host: AdoptionHost) {
+    this.#host = host
+  }
+
+  /** Folders in the data folder that are no tenant's. */
+  get strays(): readonly Stray[] {
+    return this.#strays
+  }
+
+  /** Takes over every folder and every box there is. Before anybody else does anything; returns how many boxes. */
+  async begin(records: readonly BoxRecord[]): Promise<number> {
+    const { dirs, clock } = this.#host
+    const { current, aside } = bySlug(records)
+    const { tenants, strays } = await dirs.scan((slug) => (current.get(slug) ?? aside.get(slug))?.ref.tenant)
+    this.#strays = strays
+    for (const { name, reason } of strays)
+      this.#host.warn(
+        'STRAY_FOLDER',
+        `${JSON.stringify(name)} in the data folder is left alone: ${reason}.`,
+        {},
+      )
+    const now = clock.now()
+    // The longest idle first, so that each takes its place in the idle lists at once.
+    tenants.sort((a, b) => a.lastActivity - b.lastActivity)
+    for (const { tenant, slug, lastActivity } of tenants)
+      this.#host.meet(tenant, slug, Math.max(0, now - lastActivity))
+    for (const { ref } of records) if (!this.#host.find(ref.tenant)) this.#host.meet(ref.tenant, ref.slug, 0)
+    const { epoch } = this.#host.engine
+    for (const tenant of this.#host.known()) {
+      const record = current.get(tenant.slug)
+      if (record) await this.#host.reconciler.apply(tenant, record, 'adopted', epoch)
+      else tenant.knownIn = epoch
+      if (isLive(tenant.state)) this.#host.admission.occupy(tenant)
+    }
+    for (const record of aside.values()) await this.#restore(record)
+    for (const tenant of this.#host.known()) this.#host.settle(tenant)
+    return records.length
+  }
+
+  /** The engine's answer after an outage, or just now and then: whoever differs from it is asked about one by one. */
+  async compare(records: readonly BoxRecord[]): Promise<void> {
+    const { current } = bySlug(records)
+    const { epoch } = this.#host.engine
+    for (const { ref } of current.values())
+      if (!this.#host.find(ref.tenant)) this.#host.meet(ref.tenant, ref.slug, 0).knownIn = -1
+    const differing: Tenant[] = []
+    for (const tenant of this.#host.known()) {
+      if (tenant.serial.busy) continue
+      if (agrees(tenant, current.get(tenant.slug))) tenant.knownIn = epoch
+      else differing.push(tenant)
+    }
+    for (const tenant of differing) tenant.knownIn = -1
+    void Promise.all(differing.map((tenant) => this.#recheck(tenant)))
+  }
+
+  /** Something happened to a box: a hint, looked into when it contradicts what the pool knows. */
+  happened(event: DriverEvent): void {
+    const tenant = this.#host.find(event.ref.tenant)
+    if (!tenant || (tenant.box && tenant.box.id !== event.ref.id)) return
+    if (tenant.onEvent) {
+      tenant.onEvent()
+      return
+    }
+    const surprising = (): boolean => contradicts(event, tenant.state, tenant.life?.startedAt)
+    if (!tenant.serial.busy) {
+      if (!surprising()) return
+      // From here on nobody takes the box for running without asking.
+      tenant.knownIn = -1
+    }
+    void this.#recheck(tenant, surprising)
+  }
+
+  async #recheck(tenant: Tenant, stillSurprising?: () => boolean): Promise<void> {
+    try {
+      await tenant.serial.run(async () => {
+        if (stillSurprising?.()) tenant.knownIn = -1
+        await this.#host.reconciler.refresh(tenant)
+      })
+      if (isLive(tenant.state)) this.#host.admission.occupy(tenant)
+    } catch (cause) {
+      this.#host.engine.lost(cause)
+    }
+    this.#host.settle(tenant)
+  }
+
+  /** A crash in the middle of a rebuild: its outcome was never confirmed, so the old box comes back. */
+  async #restore(old: BoxRecord): Promise<void> {
+    const tenant = this.#host.find(old.ref.tenant)
+    if (!tenant) return
+    await tenant.serial.run(async () => {
+      const { driver, engine, reconciler } = this.#host
+      try {
+        if (tenant.box) await this.#removeSuccessor(tenant, tenant.box)
+        await driver.restore(old.ref)
+        await reconciler.apply(tenant, { ...old, aside: false }, 'adopted', engine.epoch)
+        tenant.drifted = true
+      } catch (cause) {
+        tenant.knownIn = -1
+        this.#host.warn(
+          'REBUILD_NOT_UNDONE',
+          `The old box of tenant ${JSON.stringify(tenant.id)} was set aside by a rebuild that a crash interrupted, and could not be brought back: ${toMessage(cause)}`,
+          { tenant: tenant.id, cause },
+        )
+      }
+    })
+  }
+
+  async #removeSuccessor(tenant: Tenant, successor: BoxRef): Promise<void> {
+    await this.#host.driver.remove(successor)
+    await this.#host.reconciler.apply(tenant, undefined, 'outside', this.#host.engine.epoch)
+  }
+}
+
+/** Whether a listing says what the pool knows already. */
+function agrees(tenant: Tenant, record: BoxRecord | undefined): boolean {
+  if (!record) return tenant.state === 'absent'
+  if (tenant.state !== record.state || tenant.box?.id !== record.ref.id) return false
+  return record.state === 'stopped' || tenant.life?.startedAt === record.startedAt
+}
+
+function bySlug(records: readonly BoxRecord[]): {
+  current: Map<string, BoxRecord>
+  aside: Map<string, BoxRecord>
+} {
+  const current = new Map<string, BoxRecord>()
+  const aside = new Map<string, BoxRecord>()
+  for (const record of records) (record.aside ? aside : current).set(record.ref.slug, record)
+  return { current, aside }
+}

@@ -1,0 +1,230 @@
+import type { Duplex } from 'node:stream'
+import { type AgentEvent, type Answer, askAgent, createAnswer, type MessageInput } from './agent.js'
+import type { Clock } from './clock.js'
+import type { BoxProcess, BoxStats, Driver } from './driver.js'
+import { type ExecResult, runToEnd } from './exec.js'
+import type { BoxState } from './lifecycle.js'
+import { endWithBody } from './response-body.js'
+import type { BoxLease, Life } from './tenant.js'
+import { type Duration, type Size, toBytes } from './units.js'
+import { type CallOptions, either } from './wait.js'
+
+export interface ExecOptions extends CallOptions {
+  /** @default /workspace */
+  cwd?: string
+  env?: Readonly<Record<string, string>>
+  /** Written to the standard input, which is then closed. @default none */
+  input?: string | Uint8Array
+  /** Bytes kept of stdout and stderr together; the rest is read and dropped. @default '1m' */
+  maxOutput?: Size
+}
+
+export interface SpawnOptions extends CallOptions {
+  cwd?: string
+  env?: Readonly<Record<string, string>>
+  tty?: boolean | { columns: number; rows: number }
+}
+
+/** `timeout` bounds the whole exchange, its body included. */
+export type FetchInit = RequestInit & { timeout?: Duration }
+
+/**
+ * One life of a tenant's box. Each operation leases the box before its first await and wakes it if it is paused; on a
+ * life that has ended it fails with `STALE_BOX`, never silently in another.
+ */
+export interface TenantBox {
+  readonly tenant: string
+  /** Which life of the box: grows at every start. */
+  readonly generation: number
+  readonly state: BoxState
+  /** The tenant's files, on the gateway's side. Hostile ground: read it with `@tenantbox/workspace`. */
+  readonly workspaceDir: string
+  /** A request to the agent. Leases until the body of the response is read, cancelled or left alone for 60 s. */
+  fetch(path: string, init?: FetchInit): Promise<Response>
+  /** One message to the agent. Nothing happens until the answer is read. */
+  send(message: MessageInput, options?: CallOptions): Answer
+  /** A raw connection to what the agent listens on. Leases until it is closed. */
+  connect(options?: CallOptions): Promise<Duplex>
+  /** Runs a command to its end; a non-zero exit code is no error. */
+  exec(command: readonly string[], options?: ExecOptions): Promise<ExecResult>
+  /** Starts a command. Leases until it has ended. */
+  spawn(command: readonly string[], options?: SpawnOptions): Promise<BoxProcess>
+  stats(options?: CallOptions): Promise<BoxStats>
+}
+
+/** What a box needs of the pool. */
+export interface BoxHost {
+  readonly clock: Clock
+  readonly driver: Pick<Driver, 'spawn' | 'stats'>
+  workspaceOf(slug: string): string
+  /**
+   * A lease on `life`, awake. Taken before the first await, unless somebody waits for the leases to end and `within` is
+   * not one of those.
+   */
+  enter(
+    life: Life,
+    within: BoxLease | 'observer' | undefined,
+    operation: string,
+    options: CallOptions,
+  ): Promise<BoxLease>
+  dial(life: Life, signal: AbortSignal): Promise<Duplex>
+  /** `work` under the caller's signal and timeout. */
+  bounded<T>(
+    operation: string,
+    tenant: string,
+    options: CallOptions,
+    work: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T>
+  /** An operation failed in a way that may mean that the box is not what the pool thinks it is. */
+  failed(life: Life, error: unknown): void
+}
+
+export class Box implements TenantBox {
+  readonly #life: Life
+  readonly #within: BoxLease | 'observer' | undefined
+  readonly #host: BoxHost
+
+  /**
+   * @param within the lease this handle was given with: its operations need not queue behind those who wait for that
+   * one's end. An observer's use is no activity.
+   */
+  constructor(life: Life, within: BoxLease | 'observer' | undefined, host: BoxHost) {
+    this.#life = life
+    this.#within = within
+    this.#host = host
+  }
+
+  get tenant(): string {
+    return this.#life.tenantId
+  }
+
+  get generation(): number {
+    return this.#life.generation
+  }
+
+  get state(): BoxState {
+    return this.#life.tenant.state
+  }
+
+  get workspaceDir(): string {
+    return this.#host.workspaceOf(this.#life.tenant.slug)
+  }
+
+  async fetch(path: string, init: FetchInit = {}): Promise<Response> {
+    const { timeout, signal, ...request } = init
+    return fetchUnder(
+      await this.#enter('fetch', { signal: signal ?? undefined, timeout }),
+      this.#host,
+      path,
+      request,
+    )
+  }
+
+  send(message: MessageInput, options: CallOptions = {}): Answer {
+    return createAnswer(this.tenant, (signal) =>
+      this.#ask(message, { ...options, signal: either(signal, options.signal) }),
+    )
+  }
+
+  async *#ask(message: MessageInput, options: CallOptions): AsyncIterable<AgentEvent> {
+    yield* askUnder(await this.#enter('send', options), this.#host, message)
+  }
+
+  connect(options: CallOptions = {}): Promise<Duplex> {
+    return this.#underLease('connect', options, async (lease) => {
+      const socket = await this.#host.dial(this.#life, lease.signal)
+      lease.signal.addEventListener('abort', () => socket.destroy(), { once: true })
+      socket.once('close', () => lease.release())
+      return socket
+    })
+  }
+
+  async exec(command: readonly string[], options: ExecOptions = {}): Promise<ExecResult> {
+    const { cwd, env, input, maxOutput } = options
+    const kept = toBytes('maxOutput', maxOutput ?? '1m')
+    return this.#underLease('exec', options, async (lease) => {
+      const { signal } = lease
+      const process = await this.#host.driver.spawn(this.#life.box, { command, cwd, env }, { signal })
+      const result = await runToEnd(process, { input, maxOutput: kept, signal })
+      lease.release()
+      return result
+    })
+  }
+
+  spawn(command: readonly string[], options: SpawnOptions = {}): Promise<BoxProcess> {
+    const { cwd, env, tty } = options
+    return this.#underLease('spawn', options, async (lease) => {
+      const { signal } = lease
+      const process = await this.#host.driver.spawn(this.#life.box, { command, cwd, env, tty }, { signal })
+      // What cannot be killed ends with the box at the latest.
+      signal.addEventListener('abort', () => void process.kill().catch(() => undefined), { once: true })
+      const ended = (): void => lease.release()
+      process.exited.then(ended, ended)
+      return process
+    })
+  }
+
+  /** Holds no lease: looking at a box must not keep it awake. */
+  async stats(options: CallOptions = {}): Promise<BoxStats> {
+    if (this.#life.end) throw this.#life.staleError()
+    return this.#host.bounded('stats', this.tenant, options, (signal) =>
+      this.#host.driver.stats(this.#life.box, { signal }),
+    )
+  }
+
+  /** Runs `work` under a lease that it releases itself once all is over, and that ends here when it fails. */
+  async #underLease<T>(
+    operation: string,
+    options: CallOptions,
+    work: (lease: BoxLease) => Promise<T>,
+  ): Promise<T> {
+    const lease = await this.#enter(operation, options)
+    try {
+      return await work(lease)
+    } catch (error) {
+      throw endFailed(lease, this.#host, error)
+    }
+  }
+
+  #enter(operation: string, options: CallOptions): Promise<BoxLease> {
+    return this.#host.enter(this.#life, this.#within, operation, options)
+  }
+}
+
+/** A request to the agent under a lease, which ends with the body of the response. */
+export async function fetchUnder(
+  lease: BoxLease,
+  host: Pick<BoxHost, 'failed' | 'clock'>,
+  path: string,
+  request: RequestInit,
+): Promise<Response> {
+  try {
+    const response = await lease.life.transport.fetch(path, { ...request, signal: lease.signal })
+    return endWithBody(response, () => lease.release(), { clock: host.clock })
+  } catch (error) {
+    throw endFailed(lease, host, error)
+  }
+}
+
+/** One message to the agent under a lease, which ends with the answer. */
+export async function* askUnder(
+  lease: BoxLease,
+  host: Pick<BoxHost, 'failed' | 'clock'>,
+  message: MessageInput,
+): AsyncIterable<AgentEvent> {
+  try {
+    yield* askAgent(lease.life.transport, message, lease.signal, host.clock)
+  } catch (error) {
+    throw endFailed(lease, host, error)
+  } finally {
+    lease.release()
+  }
+}
+
+/** Ends the lease of an operation that failed, and returns why it did: the lease's own end, where that came first. */
+function endFailed(lease: BoxLease, host: Pick<BoxHost, 'failed'>, error: unknown): unknown {
+  if (!lease.signal.aborted) host.failed(lease.life, error)
+  const reason = lease.explain(error)
+  lease.release()
+  return reason
+}

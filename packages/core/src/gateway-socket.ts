@@ -1,0 +1,200 @@
+import { once } from 'node:events'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { type Clock, systemClock } from './clock.js'
+import { type GatewayHandler, GatewayRoutes } from './gateway-routes.js'
+import { BodyTooLarge, sendResponse, toRequest } from './node-http.js'
+import { Serial } from './serial.js'
+import { listenUnixSocket } from './unix-socket.js'
+
+/** Each for one tenant: what one takes, the others still have. Times in milliseconds. */
+export interface GatewayLimits {
+  /** @default 64 */
+  readonly connections: number
+  /** Requests at a time; the next are answered with 503. @default 32 */
+  readonly requests: number
+  /** @default 16 KiB */
+  readonly headerBytes: number
+  /** Of a request; answered with 413. @default 32 MiB */
+  readonly bodyBytes: number
+  /** For the headers of a request to arrive. @default 10000 */
+  readonly headersMs: number
+  /** For all of a request to arrive. @default 60000 */
+  readonly requestMs: number
+  /** For the box to take the next bytes of an answer. @default 60000 */
+  readonly stallMs: number
+}
+
+export interface GatewaySocketsOptions {
+  /** Something went wrong that only the app can mend; the box was told no details. */
+  readonly onWarning: (code: string, message: string, about: { tenant: string; cause: unknown }) => void
+  readonly limits?: Partial<GatewayLimits> | undefined
+  readonly clock?: Clock | undefined
+}
+
+/** How often a server looks for connections that are late, and closes them. */
+const LOOK_MS = 5_000
+const KEEP_ALIVE_MS = 5_000
+const SOCKET_NAME = 'gateway.sock'
+
+/**
+ * The way from the boxes to the gateway: one socket per tenant, mounted into that tenant's box alone, so that the
+ * socket itself tells who asks.
+ */
+export class GatewaySockets {
+  readonly #options: GatewaySocketsOptions
+  readonly #limits: GatewayLimits
+  readonly #clock: Clock
+  readonly #routes = new GatewayRoutes()
+  readonly #sockets = new Map<string, TenantSocket>()
+
+  constructor(options: GatewaySocketsOptions) {
+    const { limits = {} } = options
+    this.#options = options
+    this.#clock = options.clock ?? systemClock
+    this.#limits = {
+      connections: limits.connections ?? 64,
+      requests: limits.requests ?? 32,
+      headerBytes: limits.headerBytes ?? 16 * 1024,
+      bodyBytes: limits.bodyBytes ?? 32 * 1024 * 1024,
+      headersMs: limits.headersMs ?? 10_000,
+      requestMs: limits.requestMs ?? 60_000,
+      stallMs: limits.stallMs ?? 60_000,
+    }
+  }
+
+  /**
+   * Has `handler` answer all tenants' requests for `prefix` and the paths below it. The longest prefix wins.
+   *
+   * @returns the remover
+   * @throws TenantBoxError `INVALID_OPTION` for what is no prefix or has a handler already
+   */
+  serve(prefix: string, handler: GatewayHandler): () => void {
+    return this.#routes.add(prefix, handler)
+  }
+
+  /** Listens on `gateway.sock` in the tenant's own directory. Once it does, calling it again changes nothing. */
+  open(tenant: string, directory: string): Promise<void> {
+    const socket = this.#sockets.get(tenant) ?? { serial: new Serial(), server: undefined }
+    this.#sockets.set(tenant, socket)
+    return socket.serial.run(async () => {
+      if (socket.server) return
+      const server = this.#createServer(tenant)
+      await listenUnixSocket(server, directory, SOCKET_NAME)
+      socket.server = server
+    })
+  }
+
+  /** Cuts the tenant's requests off, aborting their handlers' signals. */
+  async close(tenant: string): Promise<void> {
+    const socket = this.#sockets.get(tenant)
+    if (!socket) return
+    await socket.serial.run(async () => {
+      const { server } = socket
+      socket.server = undefined
+      if (server) await shut(server)
+    })
+    if (!socket.serial.busy && !socket.server && this.#sockets.get(tenant) === socket)
+      this.#sockets.delete(tenant)
+  }
+
+  async closeAll(): Promise<void> {
+    await Promise.all([...this.#sockets.keys()].map((tenant) => this.close(tenant)))
+  }
+
+  #createServer(tenant: string): Server {
+    const limits = this.#limits
+    const server = createServer({
+      maxHeaderSize: limits.headerBytes,
+      headersTimeout: limits.headersMs,
+      requestTimeout: limits.requestMs,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      connectionsCheckingInterval: Math.min(LOOK_MS, limits.headersMs),
+    })
+    server.maxConnections = limits.connections
+    let requests = 0
+    server.on('request', (incoming, outgoing) => {
+      requests++
+      outgoing.once('close', () => requests--)
+      void this.#answer(tenant, incoming, outgoing, requests > limits.requests)
+    })
+    // Without a listener a connection that cannot be accepted would end the process.
+    server.on('error', (cause) =>
+      this.#warn(tenant, 'GATEWAY_SOCKET', 'The gateway socket cannot be connected to', cause),
+    )
+    return server
+  }
+
+  /** Never rejects. */
+  async #answer(
+    tenant: string,
+    incoming: IncomingMessage,
+    outgoing: ServerResponse,
+    busy: boolean,
+  ): Promise<void> {
+    const gone = new AbortController()
+    outgoing.once('close', () => {
+      if (!outgoing.writableFinished) gone.abort(new DOMException('The box has gone.', 'AbortError'))
+    })
+    const { stallMs } = this.#limits
+    try {
+      const response = busy ? refusal(503) : await this.#respond(tenant, incoming, gone.signal)
+      await sendResponse(response, outgoing, { clock: this.#clock, stallMs })
+    } catch (cause) {
+      if (!gone.signal.aborted)
+        this.#warn(tenant, 'GATEWAY_HANDLER', 'The answer of a pool.serve handler could not be sent', cause)
+      outgoing.destroy()
+    }
+  }
+
+  async #respond(tenant: string, incoming: IncomingMessage, signal: AbortSignal): Promise<Response> {
+    let request: Request
+    try {
+      request = toRequest(incoming, this.#limits.bodyBytes, signal)
+    } catch (error) {
+      return refusal(error instanceof BodyTooLarge ? 413 : 400)
+    }
+    const handler = this.#routes.find(new URL(request.url).pathname)
+    if (!handler) return refusal(404)
+    try {
+      const response: unknown = await handler(request, { tenant, signal })
+      if (response instanceof Response) return response
+      throw new TypeError(`a handler must return a Response, got ${typeof response}`)
+    } catch (cause) {
+      if (cause instanceof BodyTooLarge) return refusal(413)
+      if (!signal.aborted) this.#warn(tenant, 'GATEWAY_HANDLER', 'A pool.serve handler failed', cause)
+      return refusal(500)
+    }
+  }
+
+  #warn(tenant: string, code: string, what: string, cause: unknown): void {
+    this.#options.onWarning(code, `${what}, for tenant ${JSON.stringify(tenant)}: see the cause.`, {
+      tenant,
+      cause,
+    })
+  }
+}
+
+interface TenantSocket {
+  readonly serial: Serial
+  server: Server | undefined
+}
+
+async function shut(server: Server): Promise<void> {
+  const closed = once(server, 'close')
+  server.close()
+  server.closeAllConnections()
+  await closed
+}
+
+const REFUSALS = {
+  400: 'bad request',
+  404: 'not found',
+  413: 'request body too large',
+  500: 'internal error',
+  503: 'too many requests at a time',
+} as const
+
+function refusal(status: keyof typeof REFUSALS): Response {
+  const headers = status === 503 ? { 'retry-after': '1' } : {}
+  return Response.json({ error: REFUSALS[status] }, { status, headers })
+}

@@ -1,0 +1,109 @@
+import type { CancelTimer, Clock } from './clock.js'
+import { TenantBoxError } from './errors.js'
+import type { PoolEvents } from './lifecycle.js'
+import { timedOut } from './wait.js'
+
+export type LeaseOutcome = PoolEvents['lease']['outcome']
+
+/** `use` is activity; `look` is the idle veto's, which must not keep the box awake by asking. */
+export type LeaseKind = 'use' | 'look'
+
+/** What a lease is on. */
+export interface Leasable {
+  readonly tenantId: string
+  readonly generation: number
+  readonly leases: { add(lease: unknown): unknown; delete(lease: unknown): boolean }
+}
+
+/** What a lease needs of the pool. */
+export interface LeaseHost<L extends Leasable> {
+  readonly clock: Clock
+  /** Longest life of a lease in milliseconds. */
+  readonly leaseMs: number | false
+  leaseEnded(lease: HeldLease<L>, outcome: LeaseOutcome, ms: number): void
+}
+
+/**
+ * One promise that a life is not put to sleep. Its signal aborts when the promise ends before its holder says so: the
+ * life ended, the lease expired, or the caller gave up.
+ */
+export class HeldLease<L extends Leasable> {
+  readonly life: L
+  readonly kind: LeaseKind
+  readonly #host: LeaseHost<L>
+  readonly #controller = new AbortController()
+  readonly #since: number
+  readonly #undo: (() => void)[] = []
+  #outcome: LeaseOutcome | undefined
+
+  constructor(life: L, kind: LeaseKind, host: LeaseHost<L>) {
+    this.life = life
+    this.kind = kind
+    this.#host = host
+    this.#since = host.clock.monotonic()
+    const { leaseMs } = host
+    if (leaseMs !== false) this.#undo.push(this.#expireAfter(leaseMs))
+    life.leases.add(this)
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal
+  }
+
+  get held(): boolean {
+    return this.#outcome === undefined
+  }
+
+  /** Ends this lease when the caller gives up. */
+  follow(signal: AbortSignal | undefined, operation: string, timeoutMs: number | undefined): void {
+    if (signal) {
+      const gaveUp = (): void => this.end('aborted', signal.reason)
+      if (signal.aborted) {
+        gaveUp()
+        return
+      }
+      signal.addEventListener('abort', gaveUp, { once: true })
+      this.#undo.push(() => signal.removeEventListener('abort', gaveUp))
+    }
+    if (timeoutMs !== undefined)
+      this.#undo.push(
+        this.#host.clock.after(timeoutMs, () =>
+          this.end('aborted', timedOut(operation, timeoutMs, this.life.tenantId)),
+        ),
+      )
+  }
+
+  release(): void {
+    this.end('released')
+  }
+
+  /** Why an operation under this lease failed: the lease's own end, where that came first. */
+  explain(error: unknown): unknown {
+    return this.signal.aborted ? this.signal.reason : error
+  }
+
+  /** Idempotent. Without a reason the signal stays quiet: the holder itself is done. */
+  end(outcome: LeaseOutcome, reason?: unknown): void {
+    if (this.#outcome !== undefined) return
+    this.#outcome = outcome
+    for (const undo of this.#undo) undo()
+    this.life.leases.delete(this)
+    if (reason !== undefined) this.#controller.abort(reason)
+    this.#host.leaseEnded(this, outcome, this.#host.clock.monotonic() - this.#since)
+  }
+
+  #expireAfter(ms: number): CancelTimer {
+    const { tenantId } = this.life
+    const expire = (): void =>
+      this.end(
+        'expired',
+        new TenantBoxError(
+          'LEASE_EXPIRED',
+          `A lease on tenant ${JSON.stringify(tenantId)} was held for ${ms} ms, the most that timeouts.lease allows. Release leases sooner, or allow longer ones.`,
+          { afterMs: ms },
+          { tenant: tenantId },
+        ),
+      )
+    return this.#host.clock.after(ms, expire, { background: true })
+  }
+}

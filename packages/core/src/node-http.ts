@@ -1,0 +1,118 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Clock } from './clock.js'
+
+const ORIGIN = 'http://gateway'
+const BODILESS: ReadonlySet<string | undefined> = new Set(['GET', 'HEAD'])
+
+/** About one connection only, or worked out anew for it. */
+const HOP_BY_HOP: ReadonlySet<string> = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+])
+/** No longer true of a body that `fetch` has decoded. */
+const ENCODING: ReadonlySet<string> = new Set(['content-encoding', 'content-length'])
+
+/** The body of a request has more bytes than are taken. */
+export class BodyTooLarge extends Error {
+  override readonly name = 'BodyTooLarge'
+}
+
+/**
+ * A request that `node:http` has received, as the platform's own. Its body fails with `BodyTooLarge` beyond
+ * `maxBodyBytes`.
+ *
+ * @throws BodyTooLarge when its headers say so already
+ * @throws TypeError for what cannot be one: a method that `Request` refuses, a target that is no path
+ */
+export function toRequest(incoming: IncomingMessage, maxBodyBytes: number, signal: AbortSignal): Request {
+  const { url, method, headers, rawHeaders } = incoming
+  if (!url?.startsWith('/')) throw new TypeError('the target of the request is no path')
+  if (Number(headers['content-length'] ?? 0) > maxBodyBytes) throw new BodyTooLarge()
+  const all = new Headers()
+  for (let at = 0; at + 1 < rawHeaders.length; at += 2)
+    all.append(rawHeaders[at] ?? '', rawHeaders[at + 1] ?? '')
+  return new Request(ORIGIN + url, {
+    method: method ?? 'GET',
+    headers: all,
+    body: BODILESS.has(method) ? null : ReadableStream.from(bounded(incoming, maxBodyBytes)),
+    duplex: 'half',
+    signal,
+  })
+}
+
+async function* bounded(incoming: IncomingMessage, maxBodyBytes: number): AsyncGenerator<Uint8Array> {
+  let bytes = 0
+  // Leaving the loop must not take the connection along: the answer still goes over it.
+  for await (const chunk of incoming.iterator({ destroyOnReturn: false })) {
+    bytes += chunk.length
+    if (bytes > maxBodyBytes) throw new BodyTooLarge()
+    yield chunk
+  }
+}
+
+/**
+ * Sends a response as fast as its reader takes it; one that takes nothing for `stallMs` is cut off. Resolves when all
+ * of it is out or the reader has gone.
+ *
+ * @throws what the response's own body fails with; the connection is then cut, so that nobody takes half for all
+ */
+export async function sendResponse(
+  response: Response,
+  outgoing: ServerResponse,
+  { clock, stallMs }: { clock: Clock; stallMs: number },
+): Promise<void> {
+  const reader = response.body?.getReader()
+  // Whoever still produces it need not.
+  const onClose = (): void => void reader?.cancel().catch(() => undefined)
+  outgoing.once('close', onClose)
+  try {
+    setHead(outgoing, response)
+    while (reader && outgoing.req.method !== 'HEAD') {
+      const { done, value } = await reader.read()
+      if (done || outgoing.destroyed) break
+      if (!outgoing.write(value)) await settled(outgoing, 'drain', clock, stallMs)
+    }
+    outgoing.end()
+    await settled(outgoing, 'finish', clock, stallMs)
+  } catch (error) {
+    if (outgoing.headersSent) outgoing.destroy()
+    throw error
+  } finally {
+    outgoing.off('close', onClose)
+    onClose()
+  }
+}
+
+function setHead(outgoing: ServerResponse, response: Response): void {
+  // Only what was fetched has a URL, and `fetch` has decoded its body.
+  const decoded = response.url !== ''
+  outgoing.statusCode = response.status
+  for (const [name, value] of response.headers)
+    if (!HOP_BY_HOP.has(name) && !(decoded && ENCODING.has(name))) outgoing.appendHeader(name, value)
+  // What is left of the request would have to be read first.
+  if (!outgoing.req.complete) outgoing.setHeader('connection', 'close')
+}
+
+/** Waits for `event` or the end of the connection, which it brings about after `stallMs`. */
+function settled(
+  outgoing: ServerResponse,
+  event: 'drain' | 'finish',
+  clock: Clock,
+  stallMs: number,
+): Promise<void> {
+  return new Promise((resolve) => {
+    if (outgoing.destroyed || (event === 'finish' && outgoing.writableFinished)) return resolve()
+    const cancel = clock.after(stallMs, () => outgoing.destroy())
+    const settle = (): void => {
+      cancel()
+      outgoing.off(event, settle).off('close', settle)
+      resolve()
+    }
+    outgoing.once(event, settle).once('close', settle)
+  })
+}

@@ -1,0 +1,515 @@
+import { type AgentEvent, type Answer, createAnswer, type MessageInput, toAgentMessage } from './agent.js'
+import { askUnder, type FetchInit, fetchUnder, type TenantBox } from './box.js'
+import type { LogLine } from './driver.js'
+import { isTenantBoxError, TenantBoxError } from './errors.js'
+import { type GatewayHandler, GatewaySockets } from './gateway-socket.js'
+import type { IdleTier } from './idle.js'
+import { type BoxState, isLive, type PoolEvents } from './lifecycle.js'
+import {
+  changeSettings,
+  type PoolOptions,
+  type ResolvedOptions,
+  resolveOptions,
+  resolveSettings,
+  type Settings,
+  type SettingsOptions,
+  type SleepOptions,
+} from './options.js'
+import { PoolEmitter } from './pool-events.js'
+import type { Runtime } from './runtime.js'
+import { SharedFlight } from './shared-flight.js'
+import { openRuntime } from './start.js'
+import type { BoxLease, Tenant } from './tenant.js'
+import { type Duration, toMilliseconds } from './units.js'
+import { type CallOptions, deadline, either, orAbort } from './wait.js'
+
+/** A promise that the box is not put to sleep until it is released. */
+export interface Lease extends AsyncDisposable {
+  readonly box: TenantBox
+  /** Aborts when the lease ends before it is released: the box died, the lease expired, the caller gave up. */
+  readonly signal: AbortSignal
+  /** Idempotent. */
+  release(): void
+}
+
+export interface TenantInfo {
+  tenant: string
+  slug: string
+  state: BoxState
+  generation: number
+  leases: number
+  /** Milliseconds since the epoch. */
+  lastActivity: number
+  /** When the next idle tier is due, in milliseconds since the epoch. */
+  dueAt?: number
+  /** Whether the box was made from an older spec. */
+  drifted: boolean
+  workspaceDir: string
+}
+
+export interface StartReport {
+  /** Boxes taken over from an earlier process. */
+  adopted: number
+  engine: string
+  /** Protections that are missing here. */
+  warnings: readonly { code: string; message: string }[]
+}
+
+export interface PoolStats {
+  /** Whether the pool can serve: open, engine up, lock held. */
+  ok: boolean
+  engine: 'up' | 'down'
+  lock: 'held' | 'waiting' | 'lost'
+  known: number
+  running: number
+  paused: number
+  leased: number
+  queued: number
+}
+
+type Phase =
+  | { readonly name: 'new' }
+  | { readonly name: 'opening'; readonly flight: SharedFlight<StartReport> }
+  | { readonly name: 'open'; readonly runtime: Runtime; readonly report: StartReport }
+  | { readonly name: 'closed'; readonly done: Promise<void> }
+
+/**
+ * The owner of all boxes of one app: gives every tenant a box of its own, awake when it is needed and asleep when it is
+ * not. Every call but the constructor throws `TenantBoxError` only; `INVALID_TENANT` for what is no tenant id,
+ * `POOL_CLOSED` after `close`.
+ *
+ * @example
+ * const pool = new TenantPool({ name: 'companion', driver: docker(), dataDir: './data', box: { image: 'agent:1' } })
+ * for await (const event of pool.send('user-42', 'hello')) console.log(event)
+ */
+export class TenantPool implements AsyncDisposable {
+  readonly #options: ResolvedOptions
+  readonly #events: PoolEmitter
+  readonly #gateway: GatewaySockets
+  readonly #current: { settings: Settings }
+  #settingsOptions: SettingsOptions
+  #phase: Phase = { name: 'new' }
+  #lock: PoolEvents['lock']['state'] = 'waiting'
+
+  /** @throws TenantBoxError `INVALID_OPTION`, naming the option, what it must be and what it got */
+  constructor(options: PoolOptions) {
+    this.#options = resolveOptions(options)
+    this.#settingsOptions = options
+    this.#current = { settings: this.#options.settings }
+    this.#events = new PoolEmitter(this.#options.clock)
+    this.#gateway = new GatewaySockets({
+      onWarning: (code, message, about) => this.#events.warn(code, message, about),
+    })
+  }
+
+  /**
+   * Takes the lock on `dataDir`, reaches the engine, adopts the boxes there are. Any other call implies it; calling it
+   * first makes trouble show early. A failed start can be repeated.
+   *
+   * @throws TenantBoxError `POOL_LOCKED`, `ENGINE_UNAVAILABLE`, `UNSUPPORTED_ENGINE`, `INVALID_OPTION`
+   */
+  async start(options: CallOptions = {}): Promise<StartReport> {
+    return this.#bounded('start', undefined, options, (signal) => this.#started(signal))
+  }
+
+  /**
+   * Wakes, leases, sends one message, and releases at the end of the answer. Nothing happens until the answer is read;
+   * leaving its loop cancels. Does not order messages: the mailbox does.
+   */
+  send(tenant: string, message: MessageInput, options: CallOptions = {}): Answer {
+    return createAnswer(tenant, (signal) => this.#ask(tenant, message, options, signal))
+  }
+
+  /** The same for a plain HTTP request to the agent. `timeout` bounds it all, waking included. */
+  async fetch(tenant: string, path: string, init: FetchInit = {}): Promise<Response> {
+    const { timeout, signal, ...request } = init
+    const attempt = async (): Promise<Response> => {
+      const { runtime, lease } = await this.#lease(tenant, 'fetch', { signal: signal ?? undefined, timeout })
+      return fetchUnder(lease, runtime, path, request)
+    }
+    try {
+      return await attempt()
+    } catch (error) {
+      // Nothing has left: the agent was gone. Waking it again finds out why; a stream may be half read already.
+      if (!isUnsent(error) || request.body instanceof ReadableStream) throw error
+      return attempt()
+    }
+  }
+
+  /**
+   * Several operations under one lease: the box is not put to sleep before `work` settles. Rejects at once when the
+   * lease ends before that (the box died, `timeouts.lease`, the caller gave up); `work` hears of it by its signal.
+   */
+  async use<T>(
+    tenant: string,
+    work: (box: TenantBox, signal: AbortSignal) => T | Promise<T>,
+    options: CallOptions = {},
+  ): Promise<T> {
+    const { runtime, lease } = await this.#lease(tenant, 'use', options)
+    try {
+      return await orAbort(Promise.resolve(work(runtime.leasedHandle(lease), lease.signal)), lease.signal)
+    } finally {
+      lease.release()
+    }
+  }
+
+  /** A lease to release by hand, or by `await using`. `use` cannot be forgotten. */
+  async lease(tenant: string, options: CallOptions = {}): Promise<Lease> {
+    const { runtime, lease } = await this.#lease(tenant, 'lease', options)
+    return {
+      box: runtime.leasedHandle(lease),
+      signal: lease.signal,
+      release: () => lease.release(),
+      [Symbol.asyncDispose]: async () => lease.release(),
+    }
+  }
+
+  /** Running and ready now, to warm it up; counts as activity, but is no lease. On a running box, no engine call. */
+  async ensure(tenant: string, options: CallOptions = {}): Promise<TenantBox> {
+    const known = this.#phase.name === 'open' ? this.#phase.runtime.find(tenant) : undefined
+    if (known && this.#phase.name === 'open' && !options.signal?.aborted) {
+      const box = this.#phase.runtime.awake(known)
+      if (box) {
+        this.#phase.runtime.noteActivity(known)
+        return box
+      }
+    }
+    const runtime = await this.#running(options.signal)
+    return runtime.ensure(runtime.get(tenant), options)
+  }
+
+  /** Counts as activity; never wakes. False when the tenant is unknown, or the pool is not open. */
+  touch(tenant: string): boolean {
+    if (this.#phase.name !== 'open') return false
+    const known = this.#phase.runtime.find(tenant)
+    if (!known) return false
+    this.#phase.runtime.noteActivity(known)
+    return true
+  }
+
+  /** Applies the idle tiers that are due now. They also run by themselves, each when it is due. */
+  async reap(): Promise<void> {
+    const runtime = await this.#running()
+    await runtime.reaper.reap()
+  }
+
+  /** Freezes a running box; one that sleeps already stays as it is. @throws TenantBoxError `BUSY` */
+  async pause(tenant: string, options: SleepOptions = {}): Promise<void> {
+    const { driver } = this.#options
+    if (!driver.supports.pause)
+      throw new TenantBoxError(
+        'INVALID_OPTION',
+        `The ${driver.name} driver cannot pause a box. Use stop, or another driver.`,
+        { option: 'driver', expected: 'one that supports pause', got: driver.name },
+        { tenant },
+      )
+    await this.#down(tenant, 'pause', options)
+  }
+
+  /** Ends the box's processes; the box and the files stay. @throws TenantBoxError `BUSY` */
+  async stop(tenant: string, options: SleepOptions = {}): Promise<void> {
+    await this.#down(tenant, 'stop', options)
+  }
+
+  /**
+   * Removes the box; with `data: 'delete'` also the tenant's files, for good. `leftBehind` names what could not be
+   * deleted, below the pool's trash.
+   *
+   * @throws TenantBoxError `BUSY`
+   */
+  async remove(
+    tenant: string,
+    options: SleepOptions & { data?: 'keep' | 'delete' } = {},
+  ): Promise<{ leftBehind: readonly string[] }> {
+    let leftBehind: readonly string[] = []
+    const { data, ...rest } = options
+    await this.#down(tenant, 'remove', rest, async (runtime, known) => {
+      if (data === 'delete') leftBehind = await runtime.dirs.delete(known.slug)
+    })
+    if (data === 'delete' && this.#phase.name === 'open') {
+      const known = this.#phase.runtime.find(tenant)
+      if (known) this.#phase.runtime.forget(known)
+    }
+    return { leftBehind }
+  }
+
+  /** What the box wrote to stdout and stderr, oldest first; of a stopped one too. Empty when there is no box. */
+  async *logs(
+    tenant: string,
+    options: CallOptions & { follow?: boolean; tail?: number; since?: number } = {},
+  ): AsyncGenerator<LogLine, void, undefined> {
+    const runtime = await this.#running(options.signal)
+    const box = runtime.find(tenant)?.box
+    if (!box) return
+    const { signal, timeout, ...request } = options
+    const bound = deadline(runtime.clock, 'logs', { signal, timeout, tenant })
+    try {
+      yield* runtime.driver.logs(box, request, { signal: bound.signal })
+      bound.signal.throwIfAborted()
+    } finally {
+      bound.done()
+    }
+  }
+
+  /** Undefined when the tenant is unknown. */
+  get(tenant: string): TenantInfo | undefined {
+    const known = this.#phase.name === 'open' ? this.#phase.runtime.find(tenant) : undefined
+    return known && this.#phase.name === 'open' ? infoOf(known, this.#phase.runtime) : undefined
+  }
+
+  /** Every tenant with a folder or a box. A snapshot is not taken: what changes meanwhile shows. */
+  *list(
+    filter: { state?: BoxState | readonly BoxState[]; prefix?: string } = {},
+  ): IterableIterator<TenantInfo> {
+    if (this.#phase.name !== 'open') return
+    const { runtime } = this.#phase
+    const { state, prefix } = filter
+    const states = state === undefined ? undefined : typeof state === 'string' ? [state] : state
+    for (const tenant of runtime.known()) {
+      if (prefix !== undefined && !tenant.id.startsWith(prefix)) continue
+      if (states?.includes(tenant.state) === false) continue
+      yield infoOf(tenant, runtime)
+    }
+  }
+
+  stats(): PoolStats {
+    if (this.#phase.name !== 'open')
+      return {
+        ok: false,
+        engine: 'down',
+        lock: this.#lock,
+        known: 0,
+        running: 0,
+        paused: 0,
+        leased: 0,
+        queued: 0,
+      }
+    const { runtime } = this.#phase
+    const engine = runtime.engine.state
+    return { ok: engine === 'up' && this.#lock === 'held', engine, lock: this.#lock, ...runtime.counts() }
+  }
+
+  /**
+   * Changes options of a running pool. A changed `box` reaches each tenant as `onDrift` says; an option that is left out
+   * stays as it is, `undefined` goes back to the default.
+   *
+   * @throws TenantBoxError `INVALID_OPTION`; then nothing has changed
+   */
+  update(options: Partial<SettingsOptions>): void {
+    const changed = changeSettings(this.#settingsOptions, options)
+    this.#current.settings = resolveSettings(changed)
+    this.#settingsOptions = changed
+    if (this.#phase.name === 'open') this.#phase.runtime.settingsChanged()
+  }
+
+  /**
+   * Brings a tenant's box up to the present spec now, instead of at its next wake: `perTenant` is asked, and a box that
+   * has drifted is rebuilt. Resolves with whether it was. One asleep is only marked, and is rebuilt when it wakes.
+   *
+   * @throws TenantBoxError `BUSY`
+   */
+  async refresh(tenant: string, options: SleepOptions = {}): Promise<boolean> {
+    const runtime = await this.#running(options.signal)
+    const known = runtime.get(tenant)
+    const { leases = 'wait', ...call } = options
+    return this.#bounded('refresh', tenant, call, async (signal) => {
+      const live = isLive(known.state)
+      runtime.launcher.forgive()
+      if (!(await runtime.hasDrifted(known, signal))) return false
+      if (!live) return false
+      await runtime.sleeper.onRequest(known, 'stop', 'drift', { leases, signal })
+      await runtime.ensure(known, { signal })
+      return true
+    })
+  }
+
+  /**
+   * Answers requests from inside the boxes, sent to `$TENANTBOX_GATEWAY` below `prefix`. The socket itself tells which
+   * tenant asks. So model keys and tools stay here while the box has no network. Returns the remover.
+   */
+  serve(prefix: `/${string}`, handler: GatewayHandler): () => void {
+    return this.#gateway.serve(prefix, handler)
+  }
+
+  /** Listens to an event until the returned function is called or the signal aborts. */
+  on<K extends keyof PoolEvents>(
+    event: K,
+    listener: (event: PoolEvents[K]) => void,
+    options?: { signal?: AbortSignal; once?: boolean },
+  ): () => void {
+    return this.#events.on(event, listener, options)
+  }
+
+  /**
+   * Lets go of everything, so that the process can exit by itself. New calls fail with `POOL_CLOSED`; leases have
+   * `drain` to end by themselves, then they are aborted.
+   *
+   * @param options `boxes`: what becomes of them, by default what `onClose` says; `drain`: '10s' by default
+   */
+  async close(options: { boxes?: 'keep' | 'stop' | 'remove'; drain?: Duration } = {}): Promise<void> {
+    const drainMs = toMilliseconds('drain', options.drain ?? '10s')
+    if (this.#phase.name !== 'closed') {
+      const was = this.#phase
+      this.#phase = {
+        name: 'closed',
+        done: this.#close(was, options.boxes ?? this.#options.onClose, drainMs),
+      }
+    }
+    await this.#phase.done
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #close(was: Phase, boxes: 'keep' | 'stop' | 'remove', drainMs: number): Promise<void> {
+    if (was.name === 'opening') {
+      was.flight.abort(poolClosed())
+      await was.flight.settled
+    }
+    if (was.name === 'open') await was.runtime.close(poolClosed(), boxes, drainMs)
+    await this.#gateway.closeAll()
+  }
+
+  async *#ask(
+    tenant: string,
+    message: MessageInput,
+    options: CallOptions,
+    signal: AbortSignal,
+  ): AsyncIterable<AgentEvent> {
+    // Filled in once: a second attempt is the same message.
+    const whole = toAgentMessage(message)
+    const call = { ...options, signal: either(signal, options.signal) }
+    let answering = false
+    const attempt = async function* (this: TenantPool): AsyncIterable<AgentEvent> {
+      const { runtime, lease } = await this.#lease(tenant, 'send', call)
+      for await (const event of askUnder(lease, runtime, whole)) {
+        answering = true
+        yield event
+      }
+    }
+    try {
+      yield* attempt.call(this)
+    } catch (error) {
+      if (answering || !isUnsent(error)) throw error
+      yield* attempt.call(this)
+    }
+  }
+
+  async #lease(
+    tenant: string,
+    operation: string,
+    options: CallOptions,
+  ): Promise<{ runtime: Runtime; lease: BoxLease }> {
+    const runtime = await this.#running(options.signal)
+    return { runtime, lease: await runtime.lease(runtime.get(tenant), operation, options) }
+  }
+
+  async #down(
+    tenant: string,
+    tier: IdleTier,
+    options: SleepOptions,
+    afterwards?: (runtime: Runtime, tenant: Tenant) => Promise<void>,
+  ): Promise<void> {
+    const runtime = await this.#running(options.signal)
+    const known = runtime.get(tenant)
+    const { leases = 'wait', timeout = DOWN_TIMEOUT, signal } = options
+    await this.#bounded(tier, tenant, { signal, timeout }, (bound) =>
+      runtime.sleeper.onRequest(known, tier, 'requested', {
+        leases,
+        signal: bound,
+        ...(afterwards ? { afterwards: () => afterwards(runtime, known) } : {}),
+      }),
+    )
+  }
+
+  async #running(signal?: AbortSignal): Promise<Runtime> {
+    if (this.#phase.name === 'open') return this.#phase.runtime
+    await this.#started(signal)
+    const phase = this.#phase as Phase
+    if (phase.name === 'open') return phase.runtime
+    throw poolClosed()
+  }
+
+  async #started(signal: AbortSignal | undefined): Promise<StartReport> {
+    if (this.#phase.name === 'closed') throw poolClosed()
+    if (this.#phase.name === 'open') return this.#phase.report
+    if (this.#phase.name === 'new' || this.#phase.flight.abandoned) {
+      const flight: SharedFlight<StartReport> = new SharedFlight((aborted) =>
+        this.#start(aborted, () => flight),
+      )
+      this.#phase = { name: 'opening', flight }
+    }
+    return this.#phase.flight.join(signal)
+  }
+
+  async #start(signal: AbortSignal, self: () => SharedFlight<StartReport>): Promise<StartReport> {
+    // The flight must be in place before anything of it runs.
+    await Promise.resolve()
+    const isCurrent = (): boolean => this.#phase.name === 'opening' && this.#phase.flight === self()
+    try {
+      const { runtime, ...report } = await openRuntime({
+        options: this.#options,
+        current: this.#current,
+        events: this.#events,
+        gateway: this.#gateway,
+        signal,
+        lockChanged: (state) => {
+          this.#lock = state
+          this.#events.emit('lock', { at: this.#options.clock.now(), state })
+        },
+      })
+      if (!isCurrent()) {
+        await runtime.close(poolClosed(), 'keep', 0)
+        throw signal.reason ?? poolClosed()
+      }
+      this.#phase = { name: 'open', runtime, report }
+      return report
+    } catch (error) {
+      if (isCurrent()) this.#phase = { name: 'new' }
+      throw error
+    }
+  }
+
+  async #bounded<T>(
+    operation: string,
+    tenant: string | undefined,
+    options: CallOptions,
+    work: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    const bound = deadline(this.#options.clock, operation, { ...options, tenant })
+    try {
+      return await work(bound.signal)
+    } finally {
+      bound.done()
+    }
+  }
+}
+
+/** How long pause, stop and remove wait for leases to end unless told otherwise. */
+const DOWN_TIMEOUT = '60s'
+
+function infoOf(tenant: Tenant, runtime: Runtime): TenantInfo {
+  const now = runtime.clock.now()
+  const dueIn = runtime.reaper.dueIn(tenant)
+  return {
+    tenant: tenant.id,
+    slug: tenant.slug,
+    state: tenant.state,
+    generation: tenant.generation,
+    leases: tenant.leases,
+    lastActivity: tenant.wanted ? now : now - (runtime.clock.monotonic() - tenant.lastActive),
+    ...(dueIn === undefined ? {} : { dueAt: now + dueIn }),
+    drifted: tenant.drifted,
+    workspaceDir: runtime.workspaceOf(tenant.slug),
+  }
+}
+
+/** Whether nothing of a request can have reached the agent, so that it may be repeated. */
+function isUnsent(error: unknown): boolean {
+  return isTenantBoxError(error, 'AGENT_FAILED') && !error.details.sent
+}
+
+function poolClosed(): TenantBoxError<'POOL_CLOSED'> {
+  return new TenantBoxError('POOL_CLOSED', 'This pool is closed. Make a new TenantPool to go on.', {})
+}

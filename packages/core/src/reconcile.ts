@@ -1,0 +1,95 @@
+import type { Clock } from './clock.js'
+import { STABLE_MS } from './crash-loop.js'
+import type { BoxExit, BoxRecord, BoxRef, Driver } from './driver.js'
+import { type Exit, isLive } from './lifecycle.js'
+import type { Tenant } from './tenant.js'
+import { printable, toMessage } from './text.js'
+
+const LAST_LINES = 20
+const LOGS_DEADLINE_MS = 1_000
+
+/** What reconciling needs of the pool. */
+export interface ReconcileHost {
+  readonly clock: Clock
+  readonly driver: Pick<Driver, 'inspect' | 'find' | 'logs'>
+  readonly epoch: number
+  /** Begins a life that somebody else started. */
+  takeOver(tenant: Tenant, box: BoxRef, startedAt: number): Promise<void>
+  /** The box of this tenant lives no more. */
+  ended(tenant: Tenant): void
+}
+
+/** Makes what the pool believes of tenants true again, by what the engine says. Always under the tenant's lock. */
+export class Reconciler {
+  readonly #host: ReconcileHost
+
+  constructor(host: ReconcileHost) {
+    this.#host = host
+  }
+
+  /** Asks the engine about this tenant's box, unless that is known already. @throws what the driver throws */
+  async refresh(tenant: Tenant, signal?: AbortSignal): Promise<void> {
+    const { epoch, driver } = this.#host
+    if (tenant.knownIn === epoch) return
+    const known = tenant.box && (await driver.inspect(tenant.box, { signal }))
+    const record = known ?? (await driver.find(tenant.slug, { signal }))
+    await this.apply(tenant, record, 'outside', epoch)
+  }
+
+  /** Takes the tenant to what the engine says of it. `epoch`: when that was asked. */
+  async apply(
+    tenant: Tenant,
+    record: BoxRecord | undefined,
+    reason: 'adopted' | 'outside',
+    epoch: number,
+  ): Promise<void> {
+    const { life } = tenant
+    const goesOn =
+      life !== undefined &&
+      record !== undefined &&
+      record.state !== 'stopped' &&
+      record.ref.id === life.box.id &&
+      record.startedAt === life.startedAt
+    if (life && !goesOn) await this.#bury(tenant, record)
+    tenant.box = record?.ref
+    tenant.spec = record?.spec
+    tenant.knownIn = epoch
+    if (record && record.state !== 'stopped' && !goesOn) {
+      tenant.generation++
+      await this.#host.takeOver(tenant, record.ref, record.startedAt)
+    }
+    const to = record?.state ?? 'absent'
+    if (tenant.state !== to) tenant.transition(to, reason)
+  }
+
+  /** The life the pool knew is over, however it ended. */
+  async #bury(tenant: Tenant, record: BoxRecord | undefined): Promise<void> {
+    const exit = await this.exitOf(record?.ref, record?.exit)
+    const reason = exit.oom ? 'oom' : 'exited'
+    tenant.lastExit = exit
+    tenant.failures = tenant.uptime < STABLE_MS ? tenant.failures + 1 : 0
+    tenant.failedAt = this.#host.clock.monotonic()
+    tenant.endLife(reason, exit)
+    if (isLive(tenant.state)) tenant.transition('stopped', reason, exit)
+    this.#host.ended(tenant)
+  }
+
+  /** How a life ended, with the last it said. */
+  async exitOf(box: BoxRef | undefined, exit: BoxExit | undefined): Promise<Exit> {
+    const lastLogs = box ? await this.#lastLogs(box) : []
+    return { ...(exit?.code === undefined ? {} : { code: exit.code }), oom: exit?.oom ?? false, lastLogs }
+  }
+
+  async #lastLogs(box: BoxRef): Promise<string[]> {
+    const lines: string[] = []
+    try {
+      const signal = AbortSignal.timeout(LOGS_DEADLINE_MS)
+      for await (const line of this.#host.driver.logs(box, { tail: LAST_LINES }, { signal }))
+        lines.push(printable(line.text))
+    } catch (error) {
+      // The death matters more than its last words.
+      lines.push(`(no more logs: ${toMessage(error)})`)
+    }
+    return lines.slice(-LAST_LINES)
+  }
+}

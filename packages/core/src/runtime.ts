@@ -1,0 +1,466 @@
+import type { Duplex } from 'node:stream'
+import { ActivityLog } from './activity.js'
+import { Admission } from './admission.js'
+import { Adoption } from './adoption.js'
+import { Box, type BoxHost, type TenantBox } from './box.js'
+import type { Clock } from './clock.js'
+import type { BoxRecord, BoxRef, Driver, DriverEvent, DriverReport } from './driver.js'
+import { EngineConnection } from './engine.js'
+import { isTenantBoxError } from './errors.js'
+import type { GatewaySockets } from './gateway-socket.js'
+import { slugOf } from './identity.js'
+import { Launcher } from './launch.js'
+import type { LeaseOutcome } from './lease.js'
+import { isLive, type PoolEvents } from './lifecycle.js'
+import type { ResolvedIdle, ResolvedOptions, Settings } from './options.js'
+import type { PoolEmitter } from './pool-events.js'
+import type { PoolLock } from './pool-lock.js'
+import { isBusy } from './readiness.js'
+import { Reaper } from './reaper.js'
+import { Reconciler } from './reconcile.js'
+import { Sleeper } from './sleep.js'
+import { type BoxLease, type Life, Tenant, type TenantHost } from './tenant.js'
+import type { TenantDirs } from './tenant-dirs.js'
+import { openTransport } from './transport.js'
+import { toMilliseconds } from './units.js'
+import { type CallOptions, deadline, orAbort } from './wait.js'
+import { Waker } from './wake.js'
+
+/** What `start` has opened and a runtime runs on. */
+export interface Opened {
+  readonly options: ResolvedOptions
+  /** Replaced by `pool.update`. */
+  readonly current: { settings: Settings }
+  readonly events: PoolEmitter
+  readonly gateway: GatewaySockets
+  readonly dirs: TenantDirs
+  readonly lock: PoolLock
+  readonly report: DriverReport
+}
+
+/**
+ * An open pool at work: its tenants, and the collaborators that wake them, put them to sleep and keep what is known of
+ * them true. Each collaborator sees this only through the narrow interface that it declares.
+ */
+export class Runtime implements TenantHost, BoxHost {
+  readonly clock: Clock
+  readonly driver: Driver
+  readonly onDrift: ResolvedOptions['onDrift']
+  readonly dirs: TenantDirs
+  readonly report: DriverReport
+
+  readonly engine: EngineConnection
+  readonly reconciler: Reconciler
+  readonly admission: Admission
+  readonly launcher: Launcher
+  readonly adoption: Adoption
+  readonly waker: Waker
+  readonly sleeper: Sleeper
+  readonly reaper: Reaper
+
+  readonly #opened: Opened
+  readonly #events: PoolEmitter
+  readonly #activity: ActivityLog
+  readonly #tenants = new Map<string, Tenant>()
+  #adopted: number | undefined
+
+  constructor(opened: Opened) {
+    const { options } = opened
+    this.#opened = opened
+    this.#events = opened.events
+    this.clock = options.clock
+    this.driver = options.driver
+    this.onDrift = options.onDrift
+    this.dirs = opened.dirs
+    this.report = opened.report
+    this.engine = new EngineConnection(this.driver, this)
+    this.reconciler = new Reconciler(this)
+    this.admission = new Admission(this)
+    this.launcher = new Launcher(this)
+    this.adoption = new Adoption(this)
+    this.waker = new Waker(this)
+    this.sleeper = new Sleeper(this)
+    this.reaper = new Reaper(this)
+    this.#activity = new ActivityLog(this)
+  }
+
+  get settings(): Settings {
+    return this.#opened.current.settings
+  }
+
+  get capacity(): Settings['capacity'] {
+    return this.settings.capacity
+  }
+
+  get leaseMs(): number | false {
+    return this.settings.timeouts.lease
+  }
+
+  get stopGraceMs(): number {
+    return this.settings.box.stopGraceMs
+  }
+
+  get epoch(): number {
+    return this.engine.epoch
+  }
+
+  /** Connects to the engine and takes over what there is; resolves with the number of boxes adopted. */
+  async open(signal?: AbortSignal): Promise<number> {
+    await this.engine.open(signal)
+    return this.#adopted ?? 0
+  }
+
+  // ---- tenants
+
+  known(): Iterable<Tenant> {
+    return this.#tenants.values()
+  }
+
+  find(id: string): Tenant | undefined {
+    return this.#tenants.get(id)
+  }
+
+  /** @throws TenantBoxError `INVALID_TENANT` */
+  get(id: string): Tenant {
+    return this.#tenants.get(id) ?? this.meet(id, slugOf(id), 0)
+  }
+
+  meet(id: string, slug: string, idleMs: number): Tenant {
+    const tenant = new Tenant(id, slug, this.clock.monotonic() - idleMs, this)
+    // A new tenant is known as well as the engine was listed; before that, nothing is.
+    if (this.#adopted !== undefined) tenant.knownIn = this.engine.state === 'up' ? this.engine.epoch : -1
+    this.#tenants.set(id, tenant)
+    return tenant
+  }
+
+  /** Forgets a tenant whose files are gone, unless somebody has come to want it meanwhile. */
+  forget(tenant: Tenant): void {
+    if (!tenant.wanted && !tenant.flight && tenant.state === 'absent') {
+      this.reaper.drop(tenant)
+      this.#tenants.delete(tenant.id)
+    }
+  }
+
+  idleOf(tenant: Tenant): ResolvedIdle {
+    return tenant.idle ?? this.settings.idle
+  }
+
+  workspaceOf(slug: string): string {
+    return this.dirs.folders(slug).workspace
+  }
+
+  noteActivity(tenant: Tenant): void {
+    this.reaper.touch(tenant)
+    this.#activity.note(tenant)
+  }
+
+  /** Puts a tenant where it belongs once nothing is under way: in the idle lists, and in or out of its slot. */
+  settle(tenant: Tenant): void {
+    this.reaper.track(tenant)
+    this.admission.settle(tenant)
+  }
+
+  // ---- leases and handles
+
+  /** Awake and leased. Demand is registered before the first await, so that nobody puts the box to sleep meanwhile. */
+  async lease(tenant: Tenant, operation: string, options: CallOptions): Promise<BoxLease> {
+    const began = this.clock.monotonic()
+    const timeout = options.timeout === undefined ? undefined : toMilliseconds('timeout', options.timeout)
+    const lease = await this.#whenAwake(tenant, operation, options, (life) => tenant.lease(life))
+    const left = timeout === undefined ? undefined : Math.max(0, timeout - (this.clock.monotonic() - began))
+    lease.follow(options.signal, operation, left)
+    return lease
+  }
+
+  /** Awake; the handle of the life that is. */
+  async ensure(tenant: Tenant, options: CallOptions): Promise<TenantBox> {
+    return this.#whenAwake(tenant, 'ensure', options, (life) => this.handleOf(life))
+  }
+
+  /** The handle, when the box is awake without a doubt: no engine call, nothing to wait for. */
+  awake(tenant: Tenant): TenantBox | undefined {
+    return tenant.life && !tenant.gate && this.waker.isAwake(tenant) ? this.handleOf(tenant.life) : undefined
+  }
+
+  handleOf(life: Life): TenantBox {
+    life.handle ??= new Box(life, undefined, this)
+    return life.handle
+  }
+
+  leasedHandle(lease: BoxLease): TenantBox {
+    return new Box(lease.life, lease, this)
+  }
+
+  observer(life: Life): TenantBox {
+    return new Box(life, 'observer', this)
+  }
+
+  async enter(
+    life: Life,
+    within: BoxLease | 'observer' | undefined,
+    operation: string,
+    options: CallOptions,
+  ): Promise<BoxLease> {
+    options.signal?.throwIfAborted()
+    const { tenant } = life
+    const timeout = options.timeout === undefined ? undefined : toMilliseconds('timeout', options.timeout)
+    const mayPass = within === 'observer' || within?.held === true
+    while (tenant.gate && !mayPass && !life.end) await orAbort(tenant.gate, options.signal)
+    const lease = tenant.lease(life, within === 'observer' ? 'look' : 'use')
+    this.reaper.track(tenant)
+    lease.follow(options.signal, operation, timeout)
+    try {
+      if (tenant.state !== 'running') await orAbort(this.waker.resume(tenant, life), lease.signal)
+      return lease
+    } catch (error) {
+      const reason = lease.explain(error)
+      lease.release()
+      throw reason
+    }
+  }
+
+  async #whenAwake<T>(
+    tenant: Tenant,
+    operation: string,
+    options: CallOptions,
+    take: (life: Life) => T,
+  ): Promise<T> {
+    const bound =
+      options.signal || options.timeout !== undefined
+        ? deadline(this.clock, operation, { ...options, tenant: tenant.id })
+        : undefined
+    tenant.demand++
+    this.reaper.track(tenant)
+    try {
+      for (;;) {
+        bound?.signal.throwIfAborted()
+        if (tenant.gate) await orAbort(tenant.gate, bound?.signal)
+        else if (tenant.life && this.waker.isAwake(tenant)) return take(tenant.life)
+        else await this.waker.wake(tenant, bound?.signal)
+      }
+    } finally {
+      tenant.demand--
+      bound?.done()
+      this.noteActivity(tenant)
+      this.settle(tenant)
+    }
+  }
+
+  leaseEnded(lease: BoxLease, outcome: LeaseOutcome, ms: number): void {
+    const { tenant } = lease.life
+    if (lease.kind === 'use') {
+      const { generation } = lease.life
+      this.#events.emit('lease', { tenant: tenant.id, at: this.clock.now(), generation, ms, outcome })
+      this.noteActivity(tenant)
+    }
+    if (tenant.leases > 0) return
+    tenant.onQuiet?.()
+    this.settle(tenant)
+  }
+
+  async bounded<T>(
+    operation: string,
+    tenant: string,
+    options: CallOptions,
+    work: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    const bound = deadline(this.clock, operation, { ...options, tenant })
+    try {
+      return await orAbort(work(bound.signal), bound.signal)
+    } finally {
+      bound.done()
+    }
+  }
+
+  dial(life: Life, signal: AbortSignal): Promise<Duplex> {
+    return this.driver.dial(life.box, { signal })
+  }
+
+  /** The agent could not be reached, or not in time: before the next use the engine is asked, and the agent probed. */
+  failed(life: Life, error: unknown): void {
+    if (life.end || !(isTenantBoxError(error, 'AGENT_FAILED') && !error.details.sent)) return
+    life.ready = false
+    life.tenant.knownIn = -1
+  }
+
+  // ---- lives
+
+  async listen(tenant: Tenant): Promise<void> {
+    await this.#opened.gateway.open(tenant.id, this.dirs.folders(tenant.slug).gateway)
+  }
+
+  beginLife(tenant: Tenant, box: BoxRef, startedAt: number): Life {
+    const { connect, firstByte, silence } = this.settings.timeouts
+    const transport = openTransport({
+      tenant: tenant.id,
+      dial: (signal) => this.driver.dial(box, { signal }),
+      timeouts: { connect, firstByte, silence },
+      clock: this.clock,
+    })
+    return tenant.beginLife(box, startedAt, transport)
+  }
+
+  async takeOver(tenant: Tenant, box: BoxRef, startedAt: number): Promise<void> {
+    await this.listen(tenant)
+    this.beginLife(tenant, box, startedAt)
+  }
+
+  ended(tenant: Tenant): void {
+    void this.#opened.gateway.close(tenant.id)
+  }
+
+  putDown(tenant: Tenant, reason: 'unhealthy' | 'requested'): Promise<void> {
+    return this.sleeper.putDown(tenant, reason)
+  }
+
+  isBusy(life: Life, signal: AbortSignal): Promise<boolean> {
+    return isBusy((path, init) => life.transport.fetch(path, init), signal)
+  }
+
+  whenIdle(tenant: Tenant): Promise<'slept' | 'vetoed' | 'not due'> {
+    return this.sleeper.whenIdle(tenant)
+  }
+
+  async evict(tenant: Tenant): Promise<boolean> {
+    try {
+      return await this.sleeper.evict(tenant)
+    } catch (cause) {
+      this.warn(
+        'EVICTION_FAILED',
+        `Tenant ${JSON.stringify(tenant.id)}'s box could not be stopped to make room.`,
+        {
+          tenant: tenant.id,
+          cause,
+        },
+      )
+      return false
+    } finally {
+      this.settle(tenant)
+    }
+  }
+
+  // ---- the engine
+
+  happened(event: DriverEvent): void {
+    this.adoption.happened(event)
+  }
+
+  async listed(records: readonly BoxRecord[]): Promise<void> {
+    if (this.#adopted === undefined) this.#adopted = await this.adoption.begin(records)
+    else await this.adoption.compare(records)
+  }
+
+  // ---- events
+
+  transitioned(event: PoolEvents['transition']): void {
+    this.#events.emit('transition', event)
+  }
+
+  ready(event: PoolEvents['ready']): void {
+    this.#events.emit('ready', event)
+  }
+
+  pulling(event: PoolEvents['pull']): void {
+    this.#events.emit('pull', event)
+  }
+
+  queued(event: PoolEvents['queue']): void {
+    this.#events.emit('queue', event)
+  }
+
+  engineChanged(event: PoolEvents['engine']): void {
+    this.#events.emit('engine', event)
+  }
+
+  warn(code: string, message: string, about: { tenant?: string | undefined; cause?: unknown }): void {
+    this.#events.warn(code, message, about)
+  }
+
+  /** `pool.update` has changed the settings. */
+  settingsChanged(): void {
+    this.launcher.forgive()
+    this.admission.update()
+    for (const tenant of this.known()) this.settle(tenant)
+  }
+
+  /** Asks for the tenant's present spec and compares; under its lock. */
+  hasDrifted(tenant: Tenant, signal: AbortSignal): Promise<boolean> {
+    return tenant.serial.run(async () => {
+      await this.reconciler.refresh(tenant, signal)
+      return this.launcher.hasDrifted(tenant, signal)
+    })
+  }
+
+  // ---- the end
+
+  write(tenant: Tenant, at: number): Promise<void> {
+    return this.dirs.markActivity(tenant.slug, at)
+  }
+
+  /** Ends what is under way, puts the boxes where they are to be left, and lets go of everything. */
+  async close(reason: Error, boxes: 'keep' | 'stop' | 'remove', drainMs: number): Promise<void> {
+    this.reaper.close()
+    this.admission.close()
+    for (const tenant of this.known()) tenant.flight?.abort(reason)
+    await this.#drained(drainMs)
+    for (const tenant of this.known())
+      for (const lease of [...(tenant.life?.leases ?? [])]) lease.end('aborted', reason)
+    const live = [...this.known()].filter((tenant) => tenant.box !== undefined)
+    await Promise.all(live.map((tenant) => this.#leave(tenant, boxes)))
+    await this.engine.close()
+    await this.#opened.gateway.closeAll()
+    for (const tenant of this.known()) void tenant.life?.transport.close(reason)
+    await this.#activity.close()
+    await this.driver.close()
+    await this.#opened.lock.release()
+  }
+
+  async #drained(ms: number): Promise<void> {
+    const leased = [...this.known()].filter((tenant) => tenant.leases > 0)
+    if (ms === 0 || leased.length === 0) return
+    const bound = deadline(this.clock, 'close', { timeout: ms })
+    const quiet = leased.map(
+      (tenant) =>
+        new Promise<void>((resolve) => {
+          tenant.onQuiet = resolve
+        }),
+    )
+    // Whoever is not done in time is aborted: that is what a drain time means.
+    await orAbort(Promise.all(quiet), bound.signal).catch(() => undefined)
+    bound.done()
+  }
+
+  async #leave(tenant: Tenant, boxes: 'keep' | 'stop' | 'remove'): Promise<void> {
+    await tenant.flight?.settled
+    if (boxes === 'keep') return tenant.serial.run(async () => undefined)
+    try {
+      const signal = new AbortController().signal
+      await this.sleeper.onRequest(tenant, boxes, 'shutdown', { leases: 'abort', signal })
+    } catch (cause) {
+      this.warn(
+        'NOT_PUT_DOWN',
+        `Tenant ${JSON.stringify(tenant.id)}'s box could not be left as asked (${boxes}).`,
+        {
+          tenant: tenant.id,
+          cause,
+        },
+      )
+    }
+  }
+
+  counts(): { known: number; running: number; paused: number; leased: number; queued: number } {
+    const counts = {
+      known: this.#tenants.size,
+      running: 0,
+      paused: 0,
+      leased: 0,
+      queued: this.admission.waiting,
+    }
+    for (const tenant of this.known()) {
+      if (tenant.state === 'paused') counts.paused++
+      else if (isLive(tenant.state)) counts.running++
+      if (tenant.leases > 0) counts.leased++
+    }
+    return counts
+  }
+}

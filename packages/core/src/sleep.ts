@@ -1,0 +1,244 @@
+import type { TenantBox } from './box.js'
+import type { Clock } from './clock.js'
+import type { BoxRef, Driver } from './driver.js'
+import type { EngineConnection } from './engine.js'
+import { isTenantBoxError, TenantBoxError } from './errors.js'
+import { dueTier, type IdleTier } from './idle.js'
+import type { DownReason } from './lifecycle.js'
+import type { ResolvedIdle } from './options.js'
+import type { Reconciler } from './reconcile.js'
+import type { Life, Tenant } from './tenant.js'
+import { toMessage } from './text.js'
+import { deadline, orAbort } from './wait.js'
+
+const VETO_DEADLINE_MS = 5_000
+
+/** What putting to sleep needs of the pool. */
+export interface SleepHost {
+  readonly clock: Clock
+  readonly driver: Driver
+  readonly engine: Pick<EngineConnection, 'lost'>
+  readonly reconciler: Pick<Reconciler, 'refresh'>
+  readonly stopGraceMs: number
+  idleOf(tenant: Tenant): ResolvedIdle
+  beginLife(tenant: Tenant, box: BoxRef, startedAt: number): Life
+  /** A handle whose use is no activity. */
+  observer(life: Life): TenantBox
+  /** Whether the agent itself says that it is busy. */
+  isBusy(life: Life, signal: AbortSignal): Promise<boolean>
+  ended(tenant: Tenant): void
+  settle(tenant: Tenant): void
+  warn(code: string, message: string, about: { tenant: string; cause?: unknown }): void
+}
+
+/** Puts boxes to sleep: on the pool's own account only when nobody wants them, or because somebody says so. */
+export class Sleeper {
+  readonly #host: SleepHost
+
+  constructor(host: SleepHost) {
+    this.#host = host
+  }
+
+  /** Applies the idle tier that is due, if it still is when the lock is held and nobody objects. */
+  async whenIdle(tenant: Tenant): Promise<'slept' | 'vetoed' | 'not due'> {
+    if (!this.#due(tenant)) return 'not due'
+    if (await this.#vetoed(tenant)) return 'vetoed'
+    return tenant.serial.run(async () => {
+      // Everything may have changed while the lock and the veto were waited for. From here to the transition
+      // nothing awaits, so that nobody can come to want the box in between.
+      await this.#host.reconciler.refresh(tenant)
+      const still = this.#due(tenant)
+      if (!still) return 'not due'
+      await this.#down(tenant, still, 'idle')
+      return 'slept'
+    })
+  }
+
+  /** Stops a box to make room for another tenant's. False when it is wanted after all. */
+  async evict(tenant: Tenant): Promise<boolean> {
+    if (await this.#vetoed(tenant)) return false
+    return tenant.serial.run(async () => {
+      await this.#host.reconciler.refresh(tenant)
+      if (tenant.wanted || tenant.gate || tenant.flight) return false
+      await this.#down(tenant, 'stop', 'evicted')
+      return true
+    })
+  }
+
+  /**
+   * Somebody says so: waits for the leases, or aborts them. Once begun it is carried through, whatever the signal says.
+   * `afterwards` runs before anybody else may come.
+   *
+   * @throws TenantBoxError `BUSY` when the signal's timeout comes before the leases' end
+   */
+  async onRequest(
+    tenant: Tenant,
+    tier: IdleTier,
+    reason: DownReason,
+    options: { leases: 'wait' | 'abort'; signal: AbortSignal; afterwards?: () => Promise<void> },
+  ): Promise<void> {
+    const { leases, signal, afterwards } = options
+    while (tenant.gate) await orAbort(tenant.gate, signal)
+    let open = (): void => undefined
+    tenant.gate = new Promise((resolve) => {
+      open = resolve
+    })
+    try {
+      if (leases === 'abort') this.#abortLeases(tenant, tier, reason)
+      else await this.#leasesEnded(tenant, signal)
+      await tenant.serial.run(async () => {
+        signal.throwIfAborted()
+        await this.#host.reconciler.refresh(tenant)
+        await this.#down(tenant, tier, reason)
+        await afterwards?.()
+      })
+    } finally {
+      tenant.gate = undefined
+      open()
+      this.#host.settle(tenant)
+    }
+  }
+
+  /** Takes a live box down at once, whoever wants it. Under the tenant's lock. */
+  async putDown(tenant: Tenant, reason: DownReason): Promise<void> {
+    await this.#down(tenant, 'stop', reason)
+  }
+
+  #abortLeases(tenant: Tenant, tier: IdleTier, reason: DownReason): void {
+    const error = new TenantBoxError(
+      'STALE_BOX',
+      `Tenant ${JSON.stringify(tenant.id)}'s box was told to ${tier}, and its leases were aborted.`,
+      { generation: tenant.generation, reason },
+      { tenant: tenant.id },
+    )
+    for (const lease of [...(tenant.life?.leases ?? [])]) lease.end('aborted', error)
+  }
+
+  async #leasesEnded(tenant: Tenant, signal: AbortSignal): Promise<void> {
+    if (tenant.leases === 0) return
+    try {
+      const quiet = new Promise<void>((resolve) => {
+        tenant.onQuiet = resolve
+      })
+      await orAbort(quiet, signal)
+    } catch (error) {
+      if (!isTenantBoxError(error, 'TIMEOUT')) throw error
+      const { leases } = tenant
+      throw new TenantBoxError(
+        'BUSY',
+        `Tenant ${JSON.stringify(tenant.id)}'s box is still leased (${leases}) after ${error.details.afterMs} ms. Wait longer, or pass { leases: 'abort' }.`,
+        { leases },
+        { tenant: tenant.id },
+      )
+    } finally {
+      tenant.onQuiet = undefined
+    }
+  }
+
+  #due(tenant: Tenant): IdleTier | undefined {
+    if (tenant.wanted || tenant.gate || tenant.flight) return undefined
+    const idleMs = this.#host.clock.monotonic() - tenant.lastActive
+    return dueTier(tenant.state, idleMs, this.#host.idleOf(tenant))
+  }
+
+  /** Asks the app and the agent, within a deadline; who cannot answer has no say. */
+  async #vetoed(tenant: Tenant): Promise<boolean> {
+    const { life } = tenant
+    if (!life || tenant.state !== 'running') return false
+    const { veto } = this.#host.idleOf(tenant)
+    const bound = deadline(this.#host.clock, 'idle.veto', { timeout: VETO_DEADLINE_MS, tenant: tenant.id })
+    try {
+      if (
+        veto &&
+        (await orAbort(Promise.resolve(veto(this.#host.observer(life), bound.signal)), bound.signal))
+      )
+        return true
+      return await this.#host.isBusy(life, bound.signal)
+    } catch (cause) {
+      this.#host.warn(
+        'VETO_FAILED',
+        `The idle veto for tenant ${JSON.stringify(tenant.id)} failed, and counts as none: ${toMessage(cause)}`,
+        {
+          tenant: tenant.id,
+          cause,
+        },
+      )
+      return false
+    } finally {
+      bound.done()
+    }
+  }
+
+  /** From a settled state to where `tier` leads; what lies below already stays. Under the tenant's lock. */
+  async #down(tenant: Tenant, tier: IdleTier, reason: DownReason): Promise<void> {
+    if (tier === 'pause') {
+      if (tenant.state === 'running') await this.#pause(tenant, reason)
+      return
+    }
+    if (tenant.state === 'running' || tenant.state === 'paused' || tenant.state === 'starting')
+      await this.#stop(tenant, reason)
+    if (tier === 'remove' && tenant.state === 'stopped') await this.#remove(tenant, reason)
+  }
+
+  async #pause(tenant: Tenant, reason: DownReason): Promise<void> {
+    const box = boxOf(tenant)
+    tenant.transition('pausing', reason)
+    try {
+      await this.#host.driver.pause(box)
+      tenant.transition('paused', reason)
+    } catch (error) {
+      this.#uncertain(tenant, error)
+      tenant.transition('running', reason)
+      throw error
+    }
+  }
+
+  async #stop(tenant: Tenant, reason: DownReason): Promise<void> {
+    const box = boxOf(tenant)
+    const { state: from, life } = tenant
+    tenant.transition('stopping', reason)
+    tenant.endLife(reason)
+    try {
+      await this.#host.driver.stop(box, { graceMs: this.#host.stopGraceMs })
+      tenant.failures = reason === 'unhealthy' ? tenant.failures : 0
+      tenant.transition('stopped', reason)
+      this.#host.ended(tenant)
+    } catch (error) {
+      // Whether it lives nobody knows; the old life is over for its holders all the same.
+      this.#uncertain(tenant, error)
+      if (life && from !== 'starting') {
+        tenant.generation++
+        this.#host.beginLife(tenant, box, life.startedAt)
+        tenant.transition(from === 'paused' ? 'paused' : 'running', reason)
+      } else tenant.transition('stopped', reason)
+      throw error
+    }
+  }
+
+  async #remove(tenant: Tenant, reason: DownReason): Promise<void> {
+    const box = boxOf(tenant)
+    tenant.transition('removing', reason)
+    try {
+      await this.#host.driver.remove(box)
+      tenant.box = undefined
+      tenant.spec = undefined
+      tenant.drifted = false
+      tenant.transition('absent', reason)
+    } catch (error) {
+      this.#uncertain(tenant, error)
+      tenant.transition('stopped', reason)
+      throw error
+    }
+  }
+
+  /** A call that failed may have worked: the engine must be asked before anything else is done. */
+  #uncertain(tenant: Tenant, error: unknown): void {
+    tenant.knownIn = -1
+    if (isTenantBoxError(error, 'ENGINE_UNAVAILABLE')) this.#host.engine.lost(error)
+  }
+}
+
+function boxOf(tenant: Tenant): BoxRef {
+  if (!tenant.box) throw new Error(`${tenant.slug} is ${tenant.state} without a box`)
+  return tenant.box
+}

@@ -1,0 +1,81 @@
+import type { DriverWarning } from './driver.js'
+import { TenantBoxError } from './errors.js'
+import type { PoolEvents } from './lifecycle.js'
+import type { ResolvedOptions, Settings } from './options.js'
+import { PoolLock } from './pool-lock.js'
+import { type Opened, Runtime } from './runtime.js'
+import { TenantDirs } from './tenant-dirs.js'
+
+/** What a runtime is opened with. */
+export interface StartRequest extends Pick<Opened, 'options' | 'current' | 'events' | 'gateway'> {
+  readonly signal: AbortSignal
+  lockChanged(state: PoolEvents['lock']['state']): void
+}
+
+/**
+ * Takes the lock, reaches the engine, adopts. Whatever fails, nothing stays open behind it.
+ *
+ * @throws TenantBoxError `POOL_LOCKED`, `ENGINE_UNAVAILABLE`, `UNSUPPORTED_ENGINE`, `INVALID_OPTION`
+ */
+export async function openRuntime(
+  request: StartRequest,
+): Promise<{ runtime: Runtime; adopted: number; engine: string; warnings: readonly DriverWarning[] }> {
+  const { options, current, events, gateway, signal, lockChanged } = request
+  const { driver, clock } = options
+  const undo: (() => Promise<unknown>)[] = []
+  try {
+    const dirs = new TenantDirs(options.dataDir)
+    const lock = await PoolLock.acquire(await dirs.lockPath(), {
+      mode: options.lock,
+      clock,
+      signal,
+      onWaiting: () => lockChanged('waiting'),
+    })
+    undo.push(() => lock.release())
+    lockChanged('held')
+    const identity = await dirs.identify(options.name)
+    const leftBehind = await dirs.sweep()
+    for (const name of leftBehind)
+      events.warn(
+        'LEFT_BEHIND',
+        `${JSON.stringify(name)} of a deleted tenant could not be deleted from the trash.`,
+      )
+    const report = await driver.open(identity, { signal })
+    undo.push(() => driver.close())
+    const warnings = [...report.warnings, ...missing(options, current.settings)]
+    assertNotStrict(options, warnings)
+    const runtime = new Runtime({ options, current, events, gateway, dirs, lock, report })
+    undo.push(() => runtime.engine.close())
+    const adopted = await runtime.open(signal)
+    for (const { code, message } of warnings) events.warn(code, message)
+    return { runtime, adopted, engine: report.engine, warnings }
+  } catch (error) {
+    for (const step of undo.reverse()) await step()
+    throw error
+  }
+}
+
+/** What the options ask for and the driver does not have. */
+function missing({ driver }: ResolvedOptions, { idle }: Settings): DriverWarning[] {
+  if (idle.pauseAfter === undefined || driver.supports.pause) return []
+  return [
+    {
+      code: 'NO_PAUSE',
+      message: `The ${driver.name} driver cannot pause a box: idle.pauseAfter has no effect.`,
+    },
+  ]
+}
+
+function assertNotStrict({ strict }: ResolvedOptions, warnings: readonly DriverWarning[]): void {
+  const [first] = warnings
+  if (!strict || !first) return
+  throw new TenantBoxError(
+    'INVALID_OPTION',
+    `With strict: true a missing protection is an error. ${warnings.map(({ code, message }) => `${code}: ${message}`).join(' ')}`,
+    {
+      option: 'strict',
+      expected: 'an engine that gives every protection',
+      got: warnings.map(({ code }) => code).join(', '),
+    },
+  )
+}

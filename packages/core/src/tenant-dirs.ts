@@ -1,0 +1,347 @@
+import { createHmac, randomBytes, randomInt, randomUUID } from 'node:crypto'
+import { constants } from 'node:fs'
+import {
+  chmod,
+  type FileHandle,
+  lstat,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  rename,
+  utimes,
+  writeFile,
+} from 'node:fs/promises'
+import { join } from 'node:path'
+import { deleteTree, emptyDirectory } from './delete-tree.js'
+import type { PoolIdentity } from './driver.js'
+import { errnoOf } from './errno.js'
+import { TenantBoxError } from './errors.js'
+import { slugOf } from './identity.js'
+import { toMessage } from './text.js'
+
+/** Host-only folder of the pool itself. No slug begins with a dot. */
+const OWN = '.tenantbox'
+const TENANT_FILE = 'tenant.json'
+
+/** A tenant's folders on this machine. */
+export interface TenantFolders {
+  readonly root: string
+  readonly workspace: string
+  readonly run: string
+  readonly gateway: string
+  readonly secrets: string
+}
+
+interface TenantFile {
+  readonly version: 1
+  readonly id: string
+  readonly createdAt: string
+  readonly uid?: number
+}
+
+/** A tenant as its folder remembers it. */
+export interface KnownTenant {
+  readonly tenant: string
+  readonly slug: string
+  readonly uid: number | undefined
+  /** Milliseconds since the epoch. */
+  readonly lastActivity: number
+}
+
+/** Something in the data folder that is no readable tenant's. */
+export interface Stray {
+  readonly name: string
+  readonly reason: string
+}
+
+export interface Owner {
+  readonly uid: number
+  readonly gid: number
+}
+
+/** The folders of all tenants of one pool. Everything here is the gateway's; tenants own only what is inside the mounts. */
+export class TenantDirs {
+  readonly #dataDir: string
+  readonly #uids = new Set<number>()
+  #key = Buffer.alloc(0)
+
+  constructor(dataDir: string) {
+    this.#dataDir = dataDir
+  }
+
+  /** The file whose lock means owning this folder; makes the folder. */
+  async lockPath(): Promise<string> {
+    await mkdir(join(this.#dataDir, OWN, 'trash'), { recursive: true, mode: 0o700 })
+    await mkdir(join(this.#dataDir, OWN, 'new'), { recursive: true, mode: 0o700 })
+    return join(this.#dataDir, OWN, 'lock')
+  }
+
+  /** Reads `pool.json`, or makes it at the first start. Call it only with the lock held. */
+  async identify(name: string): Promise<PoolIdentity> {
+    const path = join(this.#dataDir, OWN, 'pool.json')
+    const found = await readJson(path)
+    const pool = isPoolFile(found)
+      ? found
+      : { version: 1, name, owner: randomUUID(), key: randomBytes(32).toString('hex') }
+    if (pool !== found) {
+      if (found !== undefined)
+        throw new TenantBoxError(
+          'INVALID_OPTION',
+          `${path} is not readable as a pool's. Restore it from a backup, or use another dataDir: without it the pool cannot tell its own boxes.`,
+          { option: 'dataDir', expected: 'a folder of this pool', got: 'an unreadable pool.json' },
+        )
+      await writeAtomically(path, JSON.stringify(pool))
+    }
+    if (pool.name !== name)
+      throw new TenantBoxError(
+        'INVALID_OPTION',
+        `dataDir belongs to the pool named ${JSON.stringify(pool.name)}, not ${JSON.stringify(name)}. Give every pool a dataDir of its own.`,
+        { option: 'name', expected: pool.name, got: name },
+      )
+    this.#key = Buffer.from(pool.key, 'hex')
+    return { name, owner: pool.owner, dataDir: this.#dataDir }
+  }
+
+  /** A hash that changes with `value`, keyed, so that nothing can be guessed from it. */
+  fingerprint(value: unknown): string {
+    return createHmac('sha256', this.#key).update(canonicalJson(value)).digest('hex').slice(0, 32)
+  }
+
+  /**
+   * Every tenant with a folder. A folder whose `tenant.json` cannot be read is repaired when `nameOf` (the boxes' labels)
+   * knows whose it is.
+   */
+  async scan(
+    nameOf: (slug: string) => string | undefined,
+  ): Promise<{ tenants: KnownTenant[]; strays: Stray[] }> {
+    const tenants: KnownTenant[] = []
+    const strays: Stray[] = []
+    const names = (await readdir(this.#dataDir)).filter((name) => name !== OWN)
+    const next = names.values()
+    const worker = async (): Promise<void> => {
+      for (const name of next) {
+        const found = await this.#look(name, nameOf(name))
+        if ('reason' in found) strays.push(found)
+        else {
+          tenants.push(found)
+          if (found.uid !== undefined) this.#uids.add(found.uid)
+        }
+      }
+    }
+    await Promise.all(Array.from({ length: 32 }, worker))
+    return { tenants, strays }
+  }
+
+  async #look(name: string, label: string | undefined): Promise<KnownTenant | Stray> {
+    const path = join(this.#dataDir, name, TENANT_FILE)
+    try {
+      const file = await readJson(path)
+      if (isTenantFile(file) && slugOf(file.id) === name) {
+        const { mtimeMs } = await lstat(path)
+        return { tenant: file.id, slug: name, uid: file.uid, lastActivity: Math.min(mtimeMs, Date.now()) }
+      }
+      if (label !== undefined && slugOf(label) === name) {
+        await writeAtomically(path, JSON.stringify(newTenantFile(label, await this.#ownerOf(name))))
+        return { tenant: label, slug: name, uid: await this.#ownerOf(name), lastActivity: Date.now() }
+      }
+      return { name, reason: `${TENANT_FILE} is missing or unreadable, and no box tells whose folder it is` }
+    } catch (error) {
+      return { name, reason: toMessage(error) }
+    }
+  }
+
+  async #ownerOf(slug: string): Promise<number | undefined> {
+    const { uid } = await lstat(join(this.#dataDir, slug, 'workspace'))
+    return uid === process.getuid?.() ? undefined : uid
+  }
+
+  folders(slug: string): TenantFolders {
+    const root = join(this.#dataDir, slug)
+    return {
+      root,
+      workspace: join(root, 'workspace'),
+      run: join(root, 'run'),
+      gateway: join(root, 'gateway'),
+      secrets: join(root, 'secrets'),
+    }
+  }
+
+  /**
+   * Makes the tenant's folder at its first wake, whole or not at all, and returns its uid, drawn from `uids` at random so
+   * that two pools on one machine hardly ever share one, and never given to another tenant while the folder lives.
+   */
+  async ensure(
+    tenant: string,
+    slug: string,
+    uids: { first: number; last: number } | undefined,
+  ): Promise<{ uid: number | undefined }> {
+    const { root } = this.folders(slug)
+    const file = await readJson(join(root, TENANT_FILE))
+    if (isTenantFile(file) && file.id === tenant && (file.uid !== undefined || !uids))
+      return { uid: file.uid }
+    const uid = uids && this.#drawUid(uids)
+    const text = JSON.stringify(newTenantFile(tenant, uid))
+    if (await isDirectory(root)) await writeAtomically(join(root, TENANT_FILE), text)
+    else {
+      const fresh = join(this.#dataDir, OWN, 'new', randomUUID())
+      for (const folder of ['', 'workspace', 'run', 'gateway', 'secrets', 'mailbox'])
+        await mkdir(join(fresh, folder), { mode: folder === 'gateway' ? 0o755 : 0o700 })
+      await writeAtomically(join(fresh, TENANT_FILE), text)
+      await rename(fresh, root)
+    }
+    return { uid }
+  }
+
+  #drawUid({ first, last }: { first: number; last: number }): number {
+    if (this.#uids.size > (last - first) / 2)
+      throw new TenantBoxError('INVALID_OPTION', 'The uid range of the driver is nearly used up. Widen it.', {
+        option: 'uids',
+        expected: `a range of more than ${2 * this.#uids.size} uids`,
+        got: `${first}-${last}`,
+      })
+    for (;;) {
+      const uid = randomInt(first, last + 1)
+      if (this.#uids.has(uid)) continue
+      this.#uids.add(uid)
+      return uid
+    }
+  }
+
+  /** Makes the folders ready for a start: an empty `run`, fresh secrets, and their owner on the mount roots only. */
+  async freshen(
+    folders: TenantFolders,
+    secrets: Readonly<Record<string, string>>,
+    owner: Owner | undefined,
+  ): Promise<void> {
+    for (const folder of [folders.workspace, folders.run, folders.gateway])
+      await mkdir(folder, { mode: folder === folders.gateway ? 0o755 : 0o700 }).catch(ignoreExisting)
+    await emptyDirectory(folders.run)
+    if (owner) for (const folder of [folders.workspace, folders.run]) await giveTo(folder, owner)
+    const fresh = `${folders.secrets}.new`
+    await deleteTree(fresh)
+    await mkdir(fresh, { mode: 0o700 })
+    for (const [name, value] of Object.entries(secrets)) {
+      await writeFile(join(fresh, name), value, { mode: 0o400, flag: 'wx' })
+      if (owner) await giveTo(join(fresh, name), owner)
+    }
+    await chmod(fresh, 0o500)
+    if (owner) await giveTo(fresh, owner)
+    await deleteTree(folders.secrets)
+    await rename(fresh, folders.secrets)
+  }
+
+  /** Notes the last activity where the next process finds it. */
+  async markActivity(slug: string, at: number): Promise<void> {
+    await utimes(join(this.#dataDir, slug, TENANT_FILE), at / 1000, at / 1000)
+  }
+
+  /** Deletes all of a tenant's files by way of the trash; returns what could not be deleted. */
+  async delete(slug: string): Promise<string[]> {
+    const trashed = join(this.#dataDir, OWN, 'trash', `${slug}.${randomUUID()}`)
+    try {
+      await rename(join(this.#dataDir, slug), trashed)
+    } catch (error) {
+      if (errnoOf(error) === 'ENOENT') return []
+      throw error
+    }
+    return deleteTree(trashed)
+  }
+
+  /** Finishes what a crash interrupted: half-made and half-deleted tenants. */
+  async sweep(): Promise<string[]> {
+    const leftBehind = [
+      ...(await emptyDirectory(join(this.#dataDir, OWN, 'new'))),
+      ...(await emptyDirectory(join(this.#dataDir, OWN, 'trash'))),
+    ]
+    return leftBehind
+  }
+}
+
+async function giveTo(path: string, owner: Owner): Promise<void> {
+  let handle: FileHandle | undefined
+  try {
+    handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW)
+    await handle.chown(owner.uid, owner.gid)
+  } finally {
+    await handle?.close()
+  }
+}
+
+function ignoreExisting(error: unknown): void {
+  if (errnoOf(error) !== 'EEXIST') throw error
+}
+
+async function isDirectory(path: string): Promise<boolean> {
+  try {
+    return (await lstat(path)).isDirectory()
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return false
+    throw error
+  }
+}
+
+/** Undefined when there is no such file; `null` when it holds no JSON. */
+async function readJson(path: string): Promise<unknown> {
+  let text: string
+  try {
+    text = await readFile(path, 'utf8')
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return undefined
+    throw error
+  }
+  try {
+    return JSON.parse(text)
+  } catch {
+    // What is no JSON is not ours; the caller decides what that means.
+    return null
+  }
+}
+
+async function writeAtomically(path: string, text: string): Promise<void> {
+  const temporary = `${path}.${randomUUID()}`
+  const file = await open(temporary, 'wx', 0o600)
+  try {
+    await file.writeFile(text)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+  await rename(temporary, path)
+  const directory = await open(join(path, '..'), constants.O_RDONLY | constants.O_DIRECTORY)
+  try {
+    await directory.sync()
+  } finally {
+    await directory.close()
+  }
+}
+
+function newTenantFile(id: string, uid: number | undefined): TenantFile {
+  return { version: 1, id, createdAt: new Date().toISOString(), ...(uid === undefined ? {} : { uid }) }
+}
+
+function isTenantFile(value: unknown): value is TenantFile {
+  if (value === null || typeof value !== 'object') return false
+  const { id, uid } = value as { id?: unknown; uid?: unknown }
+  return typeof id === 'string' && (uid === undefined || Number.isSafeInteger(uid))
+}
+
+function isPoolFile(value: unknown): value is { version: number; name: string; owner: string; key: string } {
+  if (value === null || typeof value !== 'object') return false
+  const { name, owner, key } = value as { name?: unknown; owner?: unknown; key?: unknown }
+  return (
+    typeof name === 'string' &&
+    typeof owner === 'string' &&
+    typeof key === 'string' &&
+    /^[0-9a-f]{64}$/.test(key)
+  )
+}
+
+/** JSON with sorted keys, so that the order in which options were written makes no difference. */
+function canonicalJson(value: unknown): string {
+  return JSON.stringify(value, (_, inner: unknown) =>
+    inner !== null && typeof inner === 'object' && !Array.isArray(inner)
+      ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : inner,
+  )
+}
