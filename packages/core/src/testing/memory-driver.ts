@@ -17,13 +17,13 @@ import type {
   ResolvedBoxSpec,
   SpawnRequest,
 } from '../driver.js'
-import { TenantBoxError } from '../errors.js'
 import { asideName, boxName } from '../identity.js'
 import { EventStream } from '../process/event-stream.js'
 import { TenantDirs } from '../tenant-dirs.js'
 import type { EngineCalls } from './engine-calls.js'
 import type { DriverOperation, Faults } from './faults.js'
 import type { MemoryBox } from './memory-box.js'
+import { boxFailed, connectionRefused, driverClosed, foreignBox, noImage } from './memory-errors.js'
 import type { MemoryImages } from './memory-images.js'
 import { labelsOf, type MemoryStore, ownedBy, toRecord } from './memory-store.js'
 import type { Reach } from './reach.js'
@@ -39,28 +39,47 @@ export interface MemoryDriverHost {
   readonly report: DriverReport
 }
 
+interface Session {
+  readonly pool: PoolIdentity
+  readonly closing: AbortController
+}
+
+/** What a process that is dead hears. */
+function never(): Promise<never> {
+  return new Promise(() => undefined)
+}
+
 /** The driver of a `MemoryEngine`: whatever it is asked is done at once, unless a fault says otherwise. */
 export class MemoryDriver implements Driver {
   readonly name = 'memory'
   readonly supports: Driver['supports']
   readonly #host: MemoryDriverHost
-  readonly #watches = new Set<() => void>()
-  #pool: PoolIdentity | undefined
+  #crashed = false
+  #session: Session | undefined
 
   constructor(host: MemoryDriverHost) {
     this.#host = host
     this.supports = host.supports
   }
 
-  open(pool: PoolIdentity, options?: DriverCall): Promise<DriverReport> {
-    return this.#call('open', {}, options, () => {
-      this.#pool = pool
-      return this.#host.report
-    })
+  async open(pool: PoolIdentity, options?: DriverCall): Promise<DriverReport> {
+    const call = { operation: 'open', slug: undefined, box: undefined } as const
+    const report = await this.#host.calls.run(call, options?.signal, () => this.#host.report)
+    this.#session = { pool, closing: new AbortController() }
+    return report
+  }
+
+  /**
+   * As if this driver's process was killed: what it had begun at the engine is done, but no call is ever answered again,
+   * nor any event heard.
+   */
+  crash(): void {
+    this.#crashed = true
   }
 
   async close(): Promise<void> {
-    for (const end of this.#watches) end()
+    this.#session?.closing.abort(driverClosed())
+    this.#session = undefined
   }
 
   watch(options: { signal: AbortSignal }): Promise<AsyncIterable<DriverEvent>> {
@@ -68,23 +87,23 @@ export class MemoryDriver implements Driver {
   }
 
   list(options?: DriverCall): Promise<readonly BoxRecord[]> {
-    return this.#call('list', {}, options, () =>
-      this.#host.store.boxes.flatMap((box) => toRecord(this.#opened, box) ?? []),
+    return this.#call('list', {}, options, (pool) =>
+      this.#host.store.boxes.flatMap((box) => toRecord(pool, box) ?? []),
     )
   }
 
   inspect(ref: BoxRef, options?: DriverCall): Promise<BoxRecord | undefined> {
-    return this.#call('inspect', ref, options, () => {
+    return this.#call('inspect', ref, options, (pool) => {
       const box = this.#host.store.get(ref.id)
-      return box && toRecord(this.#opened, box)
+      return box && toRecord(pool, box)
     })
   }
 
   find(slug: string, options?: DriverCall): Promise<BoxRecord | undefined> {
-    return this.#call('find', { slug }, options, () => {
-      const box = this.#host.store.named(boxName(this.#opened.name, slug))
+    return this.#call('find', { slug }, options, (pool) => {
+      const box = this.#host.store.named(boxName(pool.name, slug))
       if (!box) return undefined
-      const record = toRecord(this.#opened, box)
+      const record = toRecord(pool, box)
       if (!record) throw foreignBox(box.name)
       return record
     })
@@ -106,10 +125,14 @@ export class MemoryDriver implements Driver {
     spec: ResolvedBoxSpec,
     options?: DriverCall,
   ): Promise<BoxRef> {
-    return this.#call('create', { slug }, options, () => {
-      const pool = this.#opened
+    return this.#call('create', { slug }, options, (pool) => {
       const { image } = this.#image(spec)
-      const name = this.#freeName(boxName(pool.name, slug))
+      const name = boxName(pool.name, slug)
+      const taken = this.#host.store.named(name)
+      const there = taken && toRecord(pool, taken)
+      // An earlier try whose answer was lost.
+      if (there?.spec === hash) return there.ref
+      this.#assertFree(pool, name)
       const { workspace, run, gateway } = new TenantDirs(pool.dataDir).folders(slug)
       const env = {
         HOME: workspace,
@@ -130,20 +153,22 @@ export class MemoryDriver implements Driver {
   }
 
   setAside(ref: BoxRef, options?: DriverCall): Promise<void> {
-    return this.#call('setAside', ref, options, () =>
-      this.#rename(ref, asideName(this.#opened.name, ref.slug)),
+    return this.#call('setAside', ref, options, (pool) =>
+      this.#rename(pool, ref, asideName(pool.name, ref.slug)),
     )
   }
 
   restore(ref: BoxRef, options?: DriverCall): Promise<void> {
-    return this.#call('restore', ref, options, () => this.#rename(ref, boxName(this.#opened.name, ref.slug)))
+    return this.#call('restore', ref, options, (pool) =>
+      this.#rename(pool, ref, boxName(pool.name, ref.slug)),
+    )
   }
 
   start(ref: BoxRef, options?: DriverCall): Promise<{ startedAt: number }> {
     return this.#call('start', ref, options, () => {
       const box = this.#box(ref)
-      if (box.state === 'paused') throw failed(ref, 'is paused: resume it')
       box.start()
+      box.resume()
       return { startedAt: box.startedAt }
     })
   }
@@ -171,7 +196,7 @@ export class MemoryDriver implements Driver {
       options,
       () => {
         const process = this.#box(ref).spawn(request)
-        if (!process) throw failed(ref, 'is not running')
+        if (!process) throw boxFailed(ref, 'is not running')
         return process
       },
       (process) => void process.kill(),
@@ -179,9 +204,10 @@ export class MemoryDriver implements Driver {
   }
 
   async *logs(ref: BoxRef, request: LogsRequest = {}, options?: DriverCall): AsyncGenerator<LogLine> {
-    const { lost } = this.#host.reach
     const box = await this.#call('logs', ref, options, () => this.#box(ref))
-    yield* box.logs.read(request, options?.signal ? AbortSignal.any([options.signal, lost]) : lost)
+    const endings = [this.#host.reach.lost, this.#opened.closing.signal]
+    if (options?.signal) endings.push(options.signal)
+    yield* box.logs.read(request, AbortSignal.any(endings))
   }
 
   stats(ref: BoxRef, options?: DriverCall): Promise<BoxStats> {
@@ -202,104 +228,83 @@ export class MemoryDriver implements Driver {
       options,
       () => {
         const connection = this.#box(ref).dial()
-        if (!connection)
-          throw Object.assign(new Error(`The box of ${ref.slug} refuses connections.`), {
-            code: 'ECONNREFUSED',
-          })
+        if (!connection) throw connectionRefused(ref)
         return connection
       },
       (connection) => connection.destroy(),
     )
   }
 
-  get #opened(): PoolIdentity {
-    if (!this.#pool) throw new Error('The memory driver is not open yet.')
-    return this.#pool
-  }
-
-  #call<T>(
+  async #call<T>(
     operation: DriverOperation,
     about: { readonly id?: string; readonly slug?: string },
     options: DriverCall | undefined,
-    effect: () => T | Promise<T>,
+    effect: (pool: PoolIdentity) => T | Promise<T>,
     release?: (result: T) => void,
   ): Promise<T> {
     const call = { operation, slug: about.slug, box: about.id }
-    return this.#host.calls.run(call, options?.signal, effect, release)
+    try {
+      if (this.#crashed) return await never()
+      const { pool } = this.#opened
+      return await this.#host.calls.run(call, options?.signal, () => effect(pool), release)
+    } finally {
+      if (this.#crashed) await never()
+    }
+  }
+
+  get #opened(): Session {
+    if (!this.#session) throw driverClosed()
+    return this.#session
   }
 
   #subscribe(signal: AbortSignal): AsyncIterable<DriverEvent> {
     const { store, faults, reach } = this.#host
     const { lost } = reach
-    const pool = this.#opened
+    const { pool, closing } = this.#opened
     const events = new EventStream<DriverEvent>()
     const unsubscribe = store.subscribe((type, box, before) => {
       const ref = ownedBy(pool, box) ?? ownedBy(pool, box, before)
-      if (ref) faults.send({ type, ref, at: store.stamp() }, (event) => events.push(event))
+      if (ref && !this.#crashed) faults.send({ type, ref, at: store.stamp() }, (event) => events.push(event))
     })
+    const endings = [signal, lost, closing.signal]
     const end = (): void => {
       unsubscribe()
-      this.#watches.delete(end)
-      for (const ending of [signal, lost]) ending.removeEventListener('abort', end)
+      for (const ending of endings) ending.removeEventListener('abort', end)
       events.end(lost.aborted ? { error: lost.reason } : undefined)
     }
-    for (const ending of [signal, lost]) ending.addEventListener('abort', end)
-    this.#watches.add(end)
+    for (const ending of endings) ending.addEventListener('abort', end)
     return events
   }
 
   #image(spec: ResolvedBoxSpec): NonNullable<ReturnType<MemoryImages['find']>> {
     const build = this.#host.images.find(spec.image)
     if (build) return build
-    throw new TenantBoxError(
-      'START_FAILED',
-      `There is no image ${JSON.stringify(spec.image)}. Name one that the engine was given, or build it.`,
-      { phase: 'pull', oom: false, lastLogs: [] },
-    )
+    throw noImage(spec.image)
   }
 
-  #freeName(name: string): string {
+  #assertFree(pool: PoolIdentity, name: string): void {
     const taken = this.#host.store.named(name)
-    if (!taken) return name
-    const ref = ownedBy(this.#opened, taken)
-    throw ref ? failed(ref, 'is there already', 'create') : foreignBox(name)
+    if (!taken) return
+    const ref = ownedBy(pool, taken)
+    throw ref ? boxFailed(ref, 'is there already', 'create') : foreignBox(name)
   }
 
-  #rename(ref: BoxRef, name: string): void {
+  #rename(pool: PoolIdentity, ref: BoxRef, name: string): void {
     const box = this.#box(ref)
-    if (box.name !== name) box.rename(this.#freeName(name))
+    if (box.name === name) return
+    this.#assertFree(pool, name)
+    box.rename(name)
   }
 
   #box(ref: BoxRef): MemoryBox {
     const box = this.#host.store.get(ref.id)
-    if (!box) throw failed(ref, 'is gone')
+    if (!box) throw boxFailed(ref, 'is gone')
     return box
   }
 
   #live(ref: BoxRef): MemoryBox {
     const box = this.#box(ref)
-    if (box.state === 'stopped') throw failed(ref, 'is not running')
+    if (box.state === 'stopped') throw boxFailed(ref, 'is not running')
     return box
   }
-}
-
-function failed(
-  ref: BoxRef,
-  why: string,
-  phase: 'create' | 'start' = 'start',
-): TenantBoxError<'START_FAILED'> {
-  return new TenantBoxError(
-    'START_FAILED',
-    `The box of tenant ${JSON.stringify(ref.tenant)} ${why}.`,
-    { phase, oom: false, lastLogs: [] },
-    { tenant: ref.tenant },
-  )
-}
-
-function foreignBox(name: string): TenantBoxError<'FOREIGN_BOX'> {
-  return new TenantBoxError(
-    'FOREIGN_BOX',
-    `The box named ${JSON.stringify(name)} was not made by this pool. Remove or rename it, or give the pool another name.`,
-    { box: name },
-  )
 }

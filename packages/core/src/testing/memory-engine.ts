@@ -57,7 +57,7 @@ export class MemoryEngine {
   }
 
   /** A driver of this engine, as each process that uses it has one. */
-  driver(): Driver {
+  driver(): MemoryDriver {
     return new MemoryDriver(this.#host)
   }
 

@@ -23,6 +23,24 @@ describe('MemoryEngine', () => {
     expect(await second.list()).toMatchObject([{ ref, state: 'running', spec: 'spec-1', aside: false }])
   })
 
+  it('goes on with what a driver had begun when its process was killed, and answers it no more', async () => {
+    const engine = new MemoryEngine()
+    const driver = await opened(engine.driver())
+    const ref = await driver.create(identityOf('ann'), SPEC)
+    const hold = engine.faults.hold('start', { at: 'during' })
+    let answered = false
+    void driver.start(ref).finally(() => {
+      answered = true
+    })
+    await hold.reached
+    driver.crash()
+    hold.release()
+    const next = await opened(engine.driver())
+    const events = await next.watch({ signal: AbortSignal.timeout(10_000) })
+    expect(await take(events, 1)).toMatchObject([{ type: 'started', ref }])
+    expect(answered).toBe(false)
+  })
+
   it('is acted on from outside, and tells', async () => {
     const engine = new MemoryEngine()
     const driver = await opened(engine.driver())
