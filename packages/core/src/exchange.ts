@@ -99,7 +99,9 @@ export class Exchange implements Dispatcher.DispatchHandler {
 
   dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
     this.#inner = modern(handler)
-    return this.#dispatcher.dispatch(options, this)
+    // `fetch` cannot be aborted yet while it still makes its own call, and what is refused at once would do that.
+    queueMicrotask(() => this.#dispatcher.dispatch(options, this))
+    return true
   }
 
   /** Called right before the first byte is written. */
