@@ -83,7 +83,7 @@ export async function* askAgent(
   fetch: AgentFetch,
   input: MessageInput,
   signal: AbortSignal,
-  { tenant, clock = systemClock }: { tenant?: string; clock?: Clock } = {},
+  { tenant, clock = systemClock }: { tenant?: string | undefined; clock?: Clock | undefined } = {},
 ): AsyncGenerator<AgentEvent, void, undefined> {
   const message = toAgentMessage(input)
   const body = JSON.stringify(message)

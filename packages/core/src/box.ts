@@ -213,7 +213,9 @@ export async function* askUnder(
   message: MessageInput,
 ): AsyncIterable<AgentEvent> {
   try {
-    yield* askAgent(lease.life.transport, message, lease.signal, host.clock)
+    const { transport, tenantId: tenant } = lease.life
+    const ask = (path: string, init?: RequestInit) => transport.fetch(path, init)
+    yield* askAgent(ask, message, lease.signal, { tenant, clock: host.clock })
   } catch (error) {
     throw endFailed(lease, host, error)
   } finally {

@@ -64,20 +64,23 @@ export class TenantBoxError<C extends ErrorCode = ErrorCode> extends Error {
   constructor(code: C, message: string, details: ErrorDetails[C], context: ErrorContext = {}) {
     super(message, context.cause === undefined ? undefined : { cause: context.cause })
     this.code = code
-    this.details = details
+    this.details = withHiddenLogs(details)
     if (context.tenant !== undefined) this.tenant = context.tenant
     this.retryable = context.retryable ?? RETRYABLE.has(code)
     if (context.retryAfter !== undefined) this.retryAfter = context.retryAfter
     Object.defineProperty(this, brand, { value: true })
-    hideLogs(details)
   }
 }
 
 /** Log lines are a tenant's own words: there for who asks, never printed along with the error. */
-function hideLogs(details: object): void {
-  const exit = 'exit' in details ? details.exit : details
-  if (exit !== null && typeof exit === 'object' && 'lastLogs' in exit)
-    Object.defineProperty(exit, 'lastLogs', { value: exit.lastLogs, enumerable: false })
+function withHiddenLogs<D extends object>(details: D): D {
+  if ('lastLogs' in details) return hideLogs(details)
+  const exit = 'exit' in details ? details.exit : undefined
+  return typeof exit === 'object' && exit !== null ? { ...details, exit: hideLogs(exit) } : details
+}
+
+function hideLogs<E extends object>(exit: E): E {
+  return Object.defineProperty({ ...exit }, 'lastLogs', { enumerable: false })
 }
 
 export type AnyTenantBoxError<C extends ErrorCode = ErrorCode> = { [K in C]: TenantBoxError<K> }[C]

@@ -6,6 +6,8 @@ import { BodyTooLarge, sendResponse, toRequest } from './node-http.js'
 import { Serial } from './serial.js'
 import { listenUnixSocket } from './unix-socket.js'
 
+export type { GatewayHandler }
+
 /** Each for one tenant: what one takes, the others still have. Times in milliseconds. */
 export interface GatewayLimits {
   /** @default 64 */

@@ -20,6 +20,10 @@ const ENCODING: ReadonlySet<string> = new Set(['content-encoding', 'content-leng
 /** The body of a request has more bytes than are taken. */
 export class BodyTooLarge extends Error {
   override readonly name = 'BodyTooLarge'
+
+  constructor(maxBytes: number) {
+    super(`the body of the request has more than ${maxBytes} bytes`)
+  }
 }
 
 /**
@@ -32,7 +36,7 @@ export class BodyTooLarge extends Error {
 export function toRequest(incoming: IncomingMessage, maxBodyBytes: number, signal: AbortSignal): Request {
   const { url, method, headers, rawHeaders } = incoming
   if (!url?.startsWith('/')) throw new TypeError('the target of the request is no path')
-  if (Number(headers['content-length'] ?? 0) > maxBodyBytes) throw new BodyTooLarge()
+  if (Number(headers['content-length'] ?? 0) > maxBodyBytes) throw new BodyTooLarge(maxBodyBytes)
   const all = new Headers()
   for (let at = 0; at + 1 < rawHeaders.length; at += 2)
     all.append(rawHeaders[at] ?? '', rawHeaders[at + 1] ?? '')
@@ -50,7 +54,7 @@ async function* bounded(incoming: IncomingMessage, maxBodyBytes: number): AsyncG
   // Leaving the loop must not take the connection along: the answer still goes over it.
   for await (const chunk of incoming.iterator({ destroyOnReturn: false })) {
     bytes += chunk.length
-    if (bytes > maxBodyBytes) throw new BodyTooLarge()
+    if (bytes > maxBodyBytes) throw new BodyTooLarge(maxBodyBytes)
     yield chunk
   }
 }

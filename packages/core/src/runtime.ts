@@ -403,16 +403,19 @@ export class Runtime implements TenantHost, BoxHost {
     this.admission.close()
     for (const tenant of this.known()) tenant.flight?.abort(reason)
     await this.#drained(drainMs)
-    for (const tenant of this.known())
-      for (const lease of [...(tenant.life?.leases ?? [])]) lease.end('aborted', reason)
-    const live = [...this.known()].filter((tenant) => tenant.box !== undefined)
-    await Promise.all(live.map((tenant) => this.#leave(tenant, boxes)))
-    await this.engine.close()
-    await this.#opened.gateway.closeAll()
-    for (const tenant of this.known()) void tenant.life?.transport.close(reason)
-    await this.#activity.close()
-    await this.driver.close()
-    await this.#opened.lock.release()
+    for (const { life } of this.known())
+      for (const lease of [...(life?.leases ?? [])]) lease.end('aborted', reason)
+    await Promise.all([...this.known()].map((tenant) => this.#leave(tenant, boxes)))
+    try {
+      await this.engine.close()
+      await this.#opened.gateway.closeAll()
+      await Promise.all([...this.known()].map(({ life }) => life?.transport.close(reason)))
+      await this.#activity.close()
+      await this.driver.close()
+    } finally {
+      // Whatever went wrong before, the next owner must be able to take over.
+      await this.#opened.lock.release()
+    }
   }
 
   async #drained(ms: number): Promise<void> {

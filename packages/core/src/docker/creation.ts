@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { open, rename } from 'node:fs/promises'
+import { open, readFile, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import type Docker from 'dockerode'
 import type { BoxIdentity, BoxRecord, BoxRef, DriverCall, ResolvedBoxSpec } from '../driver.js'
@@ -8,6 +8,7 @@ import { TenantBoxError } from '../errors.js'
 import { boxName } from '../identity.js'
 import { withAccount } from './accounts.js'
 import { type BoxPlan, type BoxUser, createBody } from './box-config.js'
+import { readContainerFile } from './container-files.js'
 import { boxFailed, type Containers } from './containers.js'
 import { refusalOf } from './engine-failure.js'
 import type { ImageAccounts } from './image-accounts.js'
@@ -17,7 +18,6 @@ import type { Networks } from './networks.js'
 import type { ResolvedDockerOptions } from './options.js'
 import { type Probed, withoutEngineGroup } from './probes.js'
 import { isBeingRemoved, toRecord } from './records.js'
-import { isSameFile } from './same-files.js'
 
 interface Workshop {
   readonly containers: Containers
@@ -116,7 +116,11 @@ export class Creation {
     const { containers, lifecycle } = this.#shop
     if (this.#sameFiles || !plan.accounts) return ref
     const here = join(containers.pool.dataDir, ref.slug, 'passwd')
-    this.#sameFiles = await isSameFile(containers.engine, ref.id, '/etc/passwd', here, options)
+    const [inBox, onDisk] = await Promise.all([
+      readContainerFile(containers.engine, ref.id, '/etc/passwd', options),
+      readFile(here, 'utf8'),
+    ])
+    this.#sameFiles = inBox === onDisk
     if (this.#sameFiles) return ref
     await lifecycle.remove(ref, options)
     throw boxFailed(

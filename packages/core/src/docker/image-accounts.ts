@@ -1,16 +1,14 @@
 import type Docker from 'dockerode'
 import type { DriverCall, PoolIdentity } from '../driver.js'
 import type { Accounts } from './accounts.js'
+import { readContainerFile } from './container-files.js'
 import type { Engine } from './engine.js'
 import { refusalOf } from './engine-failure.js'
 import { ownerFilter, poolLabels } from './ownership.js'
-import { readTarredFile } from './tar.js'
 
 /** Marks a container that is made to look into an image, never started, and removed at once. */
 const PURPOSE = 'dev.tenantbox.purpose'
 const READ_ACCOUNTS = 'read-accounts'
-
-const LARGEST_FILE = 1024 * 1024
 
 /**
  * The accounts that images bring along. The engine shows an image's files only through a container, so one is made
@@ -59,25 +57,11 @@ export class ImageAccounts {
       } as Docker.ContainerCreateOptions),
     )
     try {
-      const passwd = await this.#readFile(id, '/etc/passwd')
-      const group = await this.#readFile(id, '/etc/group')
+      const passwd = await readContainerFile(this.#engine, id, '/etc/passwd')
+      const group = await readContainerFile(this.#engine, id, '/etc/group')
       return passwd === undefined || group === undefined ? undefined : { passwd, group }
     } finally {
       await this.#remove(id)
-    }
-  }
-
-  /** The empty string for a file that is not there; undefined for what is no regular file, or a huge one. */
-  async #readFile(id: string, path: string): Promise<string | undefined> {
-    const operation = `read ${path} of an image`
-    try {
-      return await this.#engine.call(operation, async (client, abortSignal) => {
-        const archive = await client.getContainer(id).getArchive({ path, abortSignal })
-        return (await readTarredFile(archive, LARGEST_FILE))?.toString('utf8')
-      })
-    } catch (error) {
-      if (refusalOf(error)?.status === 404) return ''
-      throw error
     }
   }
 

@@ -34,9 +34,9 @@ describe('MemoryEngine', () => {
     })
     await hold.reached
     driver.crash()
-    hold.release()
     const next = await opened(engine.driver())
     const events = await next.watch({ signal: AbortSignal.timeout(10_000) })
+    hold.release()
     expect(await take(events, 1)).toMatchObject([{ type: 'started', ref }])
     expect(answered).toBe(false)
   })
