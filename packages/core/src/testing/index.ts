@@ -1,3 +1,12 @@
+export { describeDriver } from './conformance/describe-driver.js'
+export { nodeFixture } from './conformance/node-fixture.js'
+export type {
+  DriverSubject,
+  SubjectBoxes,
+  SubjectCommands,
+  TestContext,
+  TestRunner,
+} from './conformance/subject.js'
 export type {
   DriverCallInfo,
   DriverOperation,

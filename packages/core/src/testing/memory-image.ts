@@ -14,11 +14,11 @@ export interface MemoryProcess {
   readonly signal: AbortSignal
 }
 
-/** Plays a program; what it returns is its exit code. @default 0 */
-export type MemoryProgram = (
-  process: MemoryProcess,
-  command: readonly string[],
-) => number | undefined | Promise<number | undefined> | Promise<void>
+/** Plays a program; what it returns is its exit code, 0 if nothing. */
+export type MemoryProgram = (process: MemoryProcess, command: readonly string[]) => Result | Promise<Result>
+
+// biome-ignore lint/suspicious/noConfusingVoidType: a function without a return statement is a program, too
+type Result = number | void
 
 /** Plays the agent: answers the requests that reach the box. `request.signal` aborts when the caller goes away. */
 export type MemoryAgent = (request: Request, process: MemoryProcess) => Response | Promise<Response>

@@ -21,7 +21,7 @@ export function identityOf(tenant: string): BoxIdentity {
   return { tenant, slug: tenant, spec: 'spec-1' }
 }
 
-export async function opened(driver: Driver): Promise<Driver> {
+export async function opened<D extends Driver>(driver: D): Promise<D> {
   await driver.open(POOL)
   return driver
 }
