@@ -63,6 +63,8 @@ export class Runtime implements TenantHost, BoxHost {
   readonly #activity: ActivityLog
   readonly #tenants = new Map<string, Tenant>()
   #adopted: number | undefined
+  /** Why there are no new leases any more. */
+  #closing: Error | undefined
 
   constructor(opened: Opened) {
     const { options } = opened
@@ -205,6 +207,7 @@ export class Runtime implements TenantHost, BoxHost {
     const { tenant } = life
     const timeout = options.timeout === undefined ? undefined : toMilliseconds('timeout', options.timeout)
     const mayPass = within === 'observer' || within?.held === true
+    if (this.#closing && !mayPass) throw this.#closing
     while (tenant.gate && !mayPass && !life.end) await orAbort(tenant.gate, options.signal)
     const lease = tenant.lease(life, within === 'observer' ? 'look' : 'use')
     this.reaper.track(tenant)
@@ -234,6 +237,7 @@ export class Runtime implements TenantHost, BoxHost {
     try {
       for (;;) {
         bound?.signal.throwIfAborted()
+        if (this.#closing) throw this.#closing
         if (tenant.gate) await orAbort(tenant.gate, bound?.signal)
         else if (tenant.life && this.waker.isAwake(tenant)) return take(tenant.life)
         else await this.waker.wake(tenant, bound?.signal)
@@ -399,6 +403,7 @@ export class Runtime implements TenantHost, BoxHost {
 
   /** Ends what is under way, puts the boxes where they are to be left, and lets go of everything. */
   async close(reason: Error, boxes: 'keep' | 'stop' | 'remove', drainMs: number): Promise<void> {
+    this.#closing = reason
     this.reaper.close()
     this.admission.close()
     for (const tenant of this.known()) tenant.flight?.abort(reason)

@@ -1,0 +1,224 @@
+import { mkdir, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { testClock } from '../../src/testing/index.js'
+import { failure, next, of, path, setup } from './helpers.js'
+
+const MINUTE = 60_000
+
+describe('a new process', () => {
+  it('adopts every box, in whatever state it is', async () => {
+    const { pool, again, engine, events } = await setup()
+    await Promise.all(['runs', 'sleeps', 'stopped', 'none'].map((tenant) => pool.ensure(tenant)))
+    await pool.pause('sleeps')
+    await pool.stop('stopped')
+    await pool.remove('none')
+    await pool.close()
+    events.length = 0
+    const starts = engine.calls('start')
+    const next = again()
+    expect(await next.start()).toMatchObject({ adopted: 3 })
+    expect([...next.list()].map(({ tenant, state }) => [tenant, state]).sort()).toEqual([
+      ['none', 'absent'],
+      ['runs', 'running'],
+      ['sleeps', 'paused'],
+      ['stopped', 'stopped'],
+    ])
+    expect(path(events, 'runs')).toBe('absent>running(adopted)')
+    for (const tenant of ['runs', 'sleeps']) expect(await next.send(tenant, tenant).text()).toBe(tenant)
+    expect(engine.calls('start')).toBe(starts)
+    expect(engine.maxLive('runs')).toBe(1)
+  })
+
+  it('carries idle deadlines on', async () => {
+    const clock = testClock(Date.now())
+    const { pool, again } = await setup({ clock, idle: { stopAfter: '30m' } })
+    await pool.ensure('a')
+    await pool.close()
+    await clock.advance(29 * MINUTE)
+    const second = again()
+    await second.start()
+    expect(second.get('a')?.state).toBe('running')
+    const stopped = next(second, 'transition', ({ to }) => to === 'stopped')
+    await clock.advance(MINUTE + 5_000)
+    await stopped
+  })
+
+  it('stops at once what has been overdue for long, without pausing it first', async () => {
+    const clock = testClock(Date.now())
+    const { pool, again, events } = await setup({ clock, idle: { pauseAfter: '5m', stopAfter: '30m' } })
+    await pool.ensure('a')
+    await pool.close()
+    await clock.advance(300 * MINUTE)
+    events.length = 0
+    const second = again()
+    const stopped = next(second, 'transition', ({ to }) => to === 'stopped')
+    await second.start()
+    await clock.advance(0)
+    await stopped
+    expect(path(events, 'a')).toBe('absent>running(adopted)>stopping(idle)>stopped(idle)')
+  })
+
+  it('has the last activity at most five seconds old, also after a crash in the middle of a lease', async () => {
+    const clock = testClock(Date.now())
+    const { pool, dataDir } = await setup({ clock, timeouts: { lease: '1h' } })
+    await pool.lease('a')
+    for (let i = 0; i < 20; i++) {
+      await clock.advance(1_000)
+      const { mtimeMs } = await stat(join(dataDir, 'a', 'tenant.json'))
+      if (i > 5) expect(clock.now() - mtimeMs).toBeLessThanOrEqual(5_000)
+    }
+  })
+
+  it('finishes a half-created box, and uses it', async () => {
+    const { pool, again, engine } = await setup()
+    await pool.start()
+    engine.faults.hold('start')
+    const waking = pool.ensure('a').catch(() => 'cut off')
+    await next(pool, 'transition', ({ to }) => to === 'starting')
+    void waking
+    engine.faults.clear()
+    await pool.close({ drain: 0 }).catch(() => undefined)
+    const second = again()
+    expect((await second.start()).adopted).toBe(1)
+    expect((await second.ensure('a')).state).toBe('running')
+    expect(engine.boxes).toHaveLength(1)
+  })
+
+  it('rebuilds an unreadable tenant.json from the box’s label, and reports strays', async () => {
+    const { pool, again, dataDir, events } = await setup()
+    await pool.ensure('Älice')
+    const slug = pool.get('Älice')?.slug as string
+    await pool.close()
+    await writeFile(join(dataDir, slug, 'tenant.json'), '{')
+    await mkdir(join(dataDir, 'photos'))
+    const second = again()
+    await second.start()
+    expect(second.get('Älice')).toMatchObject({ state: 'running' })
+    expect(of(events, 'warning').map(({ code }) => code)).toEqual(['STRAY_FOLDER'])
+    expect([...second.list()].map(({ tenant }) => tenant)).toEqual(['Älice'])
+  })
+
+  it('takes a last activity in the future for now', async () => {
+    const clock = testClock(Date.now())
+    const { pool, again, dataDir } = await setup({ clock, idle: { stopAfter: '30m' } })
+    await pool.ensure('a')
+    await pool.close()
+    await utimes(join(dataDir, 'a', 'tenant.json'), 4e9, 4e9)
+    const second = again()
+    await second.start()
+    expect(second.get('a')?.lastActivity).toBeLessThanOrEqual(clock.now())
+  })
+
+  it('knows a box whose folder is gone', async () => {
+    const { pool, again, dataDir } = await setup()
+    await pool.ensure('a')
+    await pool.close({ boxes: 'stop' })
+    await rm(join(dataDir, 'a'), { recursive: true })
+    const second = again()
+    await second.start()
+    expect(second.get('a')?.state).toBe('stopped')
+    expect((await second.ensure('a')).state).toBe('running')
+  })
+})
+
+describe('two pools', () => {
+  it('never own one folder', async () => {
+    const { pool, again } = await setup()
+    await pool.start()
+    const locked = await failure(again().start(), 'POOL_LOCKED')
+    expect(locked.details.holder).toContain(String(process.pid))
+  })
+
+  it('hand a folder over', async () => {
+    const { pool, again } = await setup()
+    await pool.ensure('a')
+    const second = again({ lock: 'wait' })
+    const waiting = next(second, 'lock', ({ state }) => state === 'waiting')
+    const started = second.start()
+    await waiting
+    expect(second.stats()).toMatchObject({ ok: false, lock: 'waiting' })
+    await pool.close()
+    expect(await started).toMatchObject({ adopted: 1 })
+    expect(second.stats()).toMatchObject({ ok: true, lock: 'held' })
+  })
+
+  it('stop waiting when told to', async () => {
+    const { pool, again } = await setup()
+    await pool.start()
+    const second = again({ lock: 'wait' })
+    const controller = new AbortController()
+    const waiting = next(second, 'lock', ({ state }) => state === 'waiting')
+    const started = second.start({ signal: controller.signal })
+    await waiting
+    controller.abort(new Error('never mind'))
+    await expect(started).rejects.toThrow('never mind')
+  })
+
+  it('with other names on one engine never touch each other', async () => {
+    const { pool, engine, dataDir } = await setup()
+    const { TenantPool } = await import('../../src/index.js')
+    const other = new TenantPool({
+      name: 'other',
+      driver: engine.driver(),
+      dataDir: `${dataDir}-other`,
+      box: { image: 'agent:1' },
+    })
+    await Promise.all([pool.ensure('a'), other.ensure('a')])
+    await other.close({ boxes: 'remove' })
+    await rm(`${dataDir}-other`, { recursive: true })
+    expect(await pool.send('a', 'still here').text()).toBe('still here')
+    expect(pool.get('a')?.generation).toBe(1)
+  })
+})
+
+describe('close', () => {
+  it('keeps, stops or removes the boxes as asked', async () => {
+    const { pool, again, engine } = await setup()
+    await pool.ensure('a')
+    await pool.close()
+    expect(engine.box('a')?.state).toBe('running')
+    const second = again()
+    await second.start()
+    await second.close({ boxes: 'stop' })
+    expect(engine.box('a')?.state).toBe('stopped')
+    const third = again({ onClose: 'remove' })
+    await third.start()
+    await third.close()
+    expect(engine.boxes.filter((box) => box.state !== 'removed')).toEqual([])
+  })
+
+  it('lets what is under way end first, within the drain time', async () => {
+    const { pool } = await setup()
+    let release = (_result: string): void => undefined
+    let began = (): void => undefined
+    const underWay = new Promise<void>((resolve) => {
+      began = resolve
+    })
+    const work = pool.use('a', async (box) => {
+      began()
+      const result = await new Promise<string>((resolve) => {
+        release = resolve
+      })
+      expect((await box.fetch('/healthz')).status).toBe(200)
+      return result
+    })
+    await underWay
+    const closed = pool.close()
+    await failure(pool.ensure('b'), 'POOL_CLOSED')
+    release('done')
+    expect(await work).toBe('done')
+    await closed
+  })
+
+  it('aborts a start under way', async () => {
+    const { pool, engine } = await setup()
+    const hold = engine.faults.hold('list')
+    const started = pool.start().catch((error: unknown) => error)
+    await hold.reached
+    const closed = pool.close()
+    hold.release()
+    expect(await started).toMatchObject({ code: 'POOL_CLOSED' })
+    await closed
+  })
+})
