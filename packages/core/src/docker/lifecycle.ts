@@ -9,6 +9,9 @@ import { boxState, type ContainerState, exitOf, isBeingRemoved, toMillis } from 
 
 /** How often a removal is asked for before the engine's refusal counts. */
 const REMOVALS = 3
+const NOT_EXECUTABLE = 126
+const NOT_FOUND = 127
+const COMMAND_NOT_RUN: ReadonlySet<number> = new Set([NOT_EXECUTABLE, NOT_FOUND])
 
 /**
  * Takes boxes from state to state. When the engine refuses, what counts is the state it is in afterwards: somebody may
@@ -36,7 +39,9 @@ export class Lifecycle {
       state = await this.#stateOf(ref, options)
     }
     if (!state) throw boxGone(ref)
-    if (!state.Running) throw await this.#startFailed(ref, state, refusal)
+    // A life that has ended by now was one; but behind these codes of the box's init, the command never ran.
+    const ran = state.Running || (!refusal && !COMMAND_NOT_RUN.has(state.ExitCode))
+    if (!ran) throw await this.#startFailed(ref, state, refusal)
     return { startedAt: toMillis(state.StartedAt) }
   }
 
@@ -166,10 +171,10 @@ export class Lifecycle {
 export function whyNotStarted(message: string, code: number | undefined): string {
   const said =
     message === '' ? `it ended at once with exit code ${code ?? 'unknown'}` : message.replace(/[.\s]*$/, '')
-  if (code === 127 || /executable file not found|no such file or directory/.test(message))
+  if (code === NOT_FOUND || /executable file not found|no such file or directory/.test(message))
     return `${said}. The image lacks the command: check box.command and box.image.`
-  if (code === 126) return `${said}. The command is not executable for the box's user.`
+  if (code === NOT_EXECUTABLE) return `${said}. The command is not executable for the box's user.`
   if (/bind source path does not exist/.test(message))
     return `${said}. The engine does not see that folder: if the gateway runs in a container or elsewhere, set docker({ hostDataDir }).`
-  return `${said}. Its last log lines are in the error's details.`
+  return `${said}.`
 }

@@ -8,8 +8,11 @@ import { refusalOf } from './engine-failure.js'
 import { type Piece, pieces } from './multiplexed.js'
 import { toMillis } from './records.js'
 
-/** A line longer than this comes in parts. */
+/** The engine cuts lines into parts of this size; a shorter one without a line feed is the last of its life. */
+const PART = 16 * 1024
+/** A line longer than this comes in several. */
 const LONGEST_LINE = 64 * 1024
+const LINE_FEED = 10
 const LAST_LINES = 20
 const LONGEST_LAST_LINE = 1024
 const LAST_LINES_DEADLINE_MS = 2_000
@@ -93,8 +96,8 @@ function printable(text: string): string {
 }
 
 /**
- * Lines out of framed log messages `<RFC 3339 time> <text>`. One message is one line, or a part of a long one, which
- * then does not end in a line feed; each part has a time of its own.
+ * Lines out of framed log messages `<RFC 3339 time> <text>`. One message is one line, or a full part of a long one;
+ * each part has a time of its own.
  */
 export async function* logLines(source: AsyncIterable<Piece>): AsyncGenerator<LogLine> {
   const open = { stdout: new OpenLine('stdout'), stderr: new OpenLine('stderr') }
@@ -124,8 +127,10 @@ class OpenLine {
     const space = message.indexOf(' ')
     if (!this.#begun) this.#at = toMillis(message.toString('latin1', 0, space))
     this.#begun = true
-    this.#text += this.#decoder.write(message.subarray(space + 1))
-    return this.#text.endsWith('\n') || this.#text.length >= LONGEST_LINE ? this.end() : undefined
+    const part = message.subarray(space + 1)
+    this.#text += this.#decoder.write(part)
+    const more = part.length >= PART && part.at(-1) !== LINE_FEED && this.#text.length < LONGEST_LINE
+    return more ? undefined : this.end()
   }
 
   end(): LogLine | undefined {

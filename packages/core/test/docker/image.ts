@@ -1,0 +1,78 @@
+import { execFileSync } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
+import { basename } from 'node:path'
+import { Readable } from 'node:stream'
+import type Docker from 'dockerode'
+
+/** What the tests run inside boxes: this machine's own programs, so that nothing has to be downloaded. */
+const PROGRAMS = ['sh', 'cat', 'grep', 'id', 'ls', 'perl', 'sleep']
+
+const PASSWD = 'root:x:0:0:root:/root:/bin/sh\nimage-user:x:1234:1234::/home/image-user:/bin/sh\n'
+const GROUP = 'root:x:0:\nimage-group:x:1234:\n'
+
+export interface ImageFile {
+  readonly path: string
+  readonly content: string | Buffer
+  readonly mode?: number
+}
+
+/** Imports an image of the given files under `name`. */
+export async function importImage(
+  docker: Docker,
+  name: string,
+  files: readonly ImageFile[],
+  changes: readonly string[] = [],
+): Promise<void> {
+  const [repo, tag] = name.split(':')
+  const stream = await docker.importImage(Readable.from([tar(files)]), { repo, tag, changes: [...changes] })
+  stream.resume()
+  await new Promise((resolve, reject) => stream.once('end', resolve).once('error', reject))
+}
+
+/** A shell, perl and a few tools with the libraries they need, and accounts of the image's own. */
+export function toolFiles(): ImageFile[] {
+  const paths = PROGRAMS.map((program) => find(program))
+  const libraries = new Set(paths.flatMap(librariesOf))
+  return [
+    ...paths.map((path) => ({ path: `bin/${basename(path)}`, content: readFileSync(path), mode: 0o755 })),
+    ...[...libraries].map((path) => ({ path: path.slice(1), content: readFileSync(path), mode: 0o755 })),
+    { path: 'etc/passwd', content: PASSWD },
+    { path: 'etc/group', content: GROUP },
+  ]
+}
+
+function find(program: string): string {
+  for (const folder of ['/bin', '/usr/bin'])
+    if (existsSync(`${folder}/${program}`)) return `${folder}/${program}`
+  throw new Error(`The tests of the Docker driver need ${program} on this machine, in /bin or /usr/bin.`)
+}
+
+function librariesOf(path: string): string[] {
+  const listed = execFileSync('ldd', [path], { encoding: 'utf8' })
+  return [...listed.matchAll(/(\/\S+) \(0x/g)].map((match) => match[1] ?? '')
+}
+
+/** A tar archive of regular files; the engine makes the folders. */
+export function tar(files: readonly ImageFile[]): Buffer {
+  const blocks = files.flatMap(({ path, content, mode = 0o644 }) => {
+    const bytes = Buffer.from(content)
+    const header = Buffer.alloc(512)
+    const field = (at: number, length: number, value: number) =>
+      header.write(value.toString(8).padStart(length - 1, '0'), at, 'latin1')
+    header.write(path, 0, 100, 'utf8')
+    field(100, 8, mode)
+    field(108, 8, 0)
+    field(116, 8, 0)
+    field(124, 12, bytes.length)
+    field(136, 12, 0)
+    header.write('        0', 148, 'latin1')
+    header.write('ustar\x0000', 257, 'latin1')
+    field(
+      148,
+      7,
+      header.reduce((sum, byte) => sum + byte, 0),
+    )
+    return [header, bytes, Buffer.alloc((512 - (bytes.length % 512)) % 512)]
+  })
+  return Buffer.concat([...blocks, Buffer.alloc(1024)])
+}

@@ -1,0 +1,135 @@
+import { randomBytes, randomUUID } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { type DockerOptions, docker } from '@tenantbox/core/docker'
+import Docker from 'dockerode'
+import { afterAll, beforeAll, expect, onTestFinished } from 'vitest'
+import type { BoxRef, Driver, DriverReport, PoolIdentity, ResolvedBoxSpec } from '../../src/driver.js'
+import { LABELS, slugOf } from '../../src/identity.js'
+import { TenantDirs } from '../../src/tenant-dirs.js'
+import { importImage, toolFiles } from './image.js'
+
+/** The engine of these tests, spoken to directly, behind the driver's back. */
+export const engine = connectToEngine()
+
+function connectToEngine(): Docker {
+  if (!process.env.DOCKER_HOST)
+    throw new Error(
+      'These tests need a Docker engine: set DOCKER_HOST, or run them by `npm test`, which finds or starts one.',
+    )
+  return new Docker()
+}
+
+/** An image with a shell, perl and a few tools, there for the tests of one file. */
+export function useToolImage(): string {
+  const name = `tenantbox-test:${randomBytes(6).toString('hex')}`
+  beforeAll(() => importImage(engine, name, toolFiles()))
+  afterAll(() => engine.getImage(name).remove({ force: true }))
+  return name
+}
+
+/** A pool of one test: an opened driver, tenants' folders, and at its end nothing left at the engine. */
+export interface World {
+  readonly driver: Driver
+  readonly report: DriverReport
+  readonly pool: PoolIdentity
+  /** Makes the tenant's folders, as the pool does before it makes a box. */
+  folders(tenant: string): Promise<{ uid: number | undefined }>
+  /** Makes a stopped box that runs `command`. */
+  box(tenant: string, spec: ResolvedBoxSpec): Promise<BoxRef>
+}
+
+export async function makeWorld(options: DockerOptions = {}): Promise<World> {
+  const dataDir = await mkdtemp(join(tmpdir(), 'tenantbox-docker-'))
+  const pool = { name: `t${randomBytes(6).toString('hex')}`, owner: randomUUID(), dataDir }
+  const driver = docker(options)
+  const report = await driver.open(pool)
+  const dirs = new TenantDirs(dataDir)
+  await dirs.lockPath()
+  onTestFinished(async () => {
+    const left = await driver.list()
+    for (const { ref } of left) await driver.remove(ref)
+    await driver.close()
+    await rm(dataDir, { recursive: true, force: true })
+    expect(await leftovers(pool.name)).toEqual([])
+  })
+  const folders = async (tenant: string) => {
+    const slug = slugOf(tenant)
+    const { uid } = await dirs.ensure(tenant, slug, report.uids)
+    const owner = uid === undefined ? undefined : { uid, gid: uid }
+    await dirs.freshen(dirs.folders(slug), { token: 'a secret' }, owner)
+    return { uid }
+  }
+  const box = async (tenant: string, spec: ResolvedBoxSpec) => {
+    const { uid } = await folders(tenant)
+    const user = uid === undefined ? undefined : { uid, gid: uid }
+    return driver.create(
+      { tenant, slug: slugOf(tenant), spec: 'spec-1' },
+      { ...spec, user: spec.user ?? user },
+    )
+  }
+  return { driver, report, pool, folders, box }
+}
+
+/** A client whose starts answer only once the box has ended: what a slow caller sees of a short life. */
+export function clientAfterTheEnd(): Docker {
+  const client = new Docker()
+  const { modem } = client
+  const dial: Docker['modem']['dial'] = modem.dial.bind(modem)
+  client.modem.dial = (options, callback) => {
+    const id = /^\/containers\/(\w+)\/start/.exec(options.path ?? '')?.[1]
+    if (!id) return dial(options, callback)
+    dial(options, (error, answer) => {
+      void engine
+        .getContainer(id)
+        .wait()
+        .finally(() => callback?.(error, answer))
+    })
+  }
+  return client
+}
+
+/** What a promise rejects with. */
+export function failure(promise: Promise<unknown>): Promise<unknown> {
+  return promise.then(
+    () => expect.fail('it should have failed'),
+    (error: unknown) => error,
+  )
+}
+
+/** Everything at the engine that carries this pool's label. */
+export async function leftovers(pool: string): Promise<string[]> {
+  const filters = { label: [`${LABELS.pool}=${pool}`] }
+  const containers = await engine.listContainers({ all: true, filters })
+  const networks = await engine.listNetworks({ filters })
+  return [...containers.flatMap(({ Names }) => Names), ...networks.map(({ Name }) => Name)]
+}
+
+/** A spec with the pool's defaults, and a user left to `World.box`. */
+export function specOf(image: string, changes: Partial<ResolvedBoxSpec> = {}): ResolvedBoxSpec {
+  return {
+    image,
+    command: ['/bin/sleep', '1000'],
+    env: {},
+    limits: { memory: 64 * 1024 ** 2, cpus: 1, pids: 64, disk: undefined },
+    network: 'none',
+    user: undefined,
+    transport: 'socket',
+    healthcheck: false,
+    stopGraceMs: 10_000,
+    mounts: [],
+    readOnlyRoot: true,
+    tmp: 16 * 1024 ** 2,
+    ...changes,
+  }
+}
+
+/** Runs a shell command in a box to its end. */
+export async function shell(driver: Driver, ref: BoxRef, script: string) {
+  const child = await driver.spawn(ref, { command: ['/bin/sh', '-c', script] })
+  child.stdin.end()
+  const [stdout, stderr, code] = await Promise.all([text(child.stdout), text(child.stderr), child.exited])
+  return { stdout, stderr, code }
+}
