@@ -1,9 +1,9 @@
 import { resolve } from 'node:path'
-import type { TenantBox } from './box.js'
 import { type BoxSpec, type BoxTemplate, booleanOf, positiveInteger, resolveBoxSpec } from './box-spec.js'
 import { type Clock, systemClock } from './clock.js'
 import type { Driver } from './driver.js'
 import { isPoolName } from './identity.js'
+import type { TenantBox } from './tenant-box.js'
 import { assertKnownKeys, type Duration, invalidOption, toMilliseconds } from './units.js'
 import type { CallOptions } from './wait.js'
 

@@ -1,5 +1,5 @@
 import { type AgentEvent, type Answer, createAnswer, type MessageInput, toAgentMessage } from './agent.js'
-import { askUnder, type FetchInit, fetchUnder, type TenantBox } from './box.js'
+import { askUnder, fetchUnder } from './box.js'
 import type { LogLine } from './driver.js'
 import { isTenantBoxError, TenantBoxError } from './errors.js'
 import { type GatewayHandler, GatewaySockets } from './gateway-socket.js'
@@ -16,10 +16,11 @@ import {
   type SleepOptions,
 } from './options.js'
 import { PoolEmitter } from './pool-events.js'
+import { PoolPhase, type StartReport } from './pool-phase.js'
 import type { Runtime } from './runtime.js'
-import { SharedFlight } from './shared-flight.js'
-import { openRuntime } from './start.js'
 import type { BoxLease, Tenant } from './tenant.js'
+import type { FetchInit, TenantBox } from './tenant-box.js'
+import { infoOf, type PoolStats, type TenantInfo } from './tenant-info.js'
 import { type Duration, toMilliseconds } from './units.js'
 import { type CallOptions, deadline, either, orAbort } from './wait.js'
 
@@ -31,47 +32,6 @@ export interface Lease extends AsyncDisposable {
   /** Idempotent. */
   release(): void
 }
-
-export interface TenantInfo {
-  tenant: string
-  slug: string
-  state: BoxState
-  generation: number
-  leases: number
-  /** Milliseconds since the epoch. */
-  lastActivity: number
-  /** When the next idle tier is due, in milliseconds since the epoch. */
-  dueAt?: number
-  /** Whether the box was made from an older spec. */
-  drifted: boolean
-  workspaceDir: string
-}
-
-export interface StartReport {
-  /** Boxes taken over from an earlier process. */
-  adopted: number
-  engine: string
-  /** Protections that are missing here. */
-  warnings: readonly { code: string; message: string }[]
-}
-
-export interface PoolStats {
-  /** Whether the pool can serve: open, engine up, lock held. */
-  ok: boolean
-  engine: 'up' | 'down'
-  lock: 'held' | 'waiting' | 'lost'
-  known: number
-  running: number
-  paused: number
-  leased: number
-  queued: number
-}
-
-type Phase =
-  | { readonly name: 'new' }
-  | { readonly name: 'opening'; readonly flight: SharedFlight<StartReport> }
-  | { readonly name: 'open'; readonly runtime: Runtime; readonly report: StartReport }
-  | { readonly name: 'closed'; readonly done: Promise<void> }
 
 /**
  * The owner of all boxes of one app: gives every tenant a box of its own, awake when it is needed and asleep when it is
@@ -88,8 +48,7 @@ export class TenantPool implements AsyncDisposable {
   readonly #gateway: GatewaySockets
   readonly #current: { settings: Settings }
   #settingsOptions: SettingsOptions
-  #phase: Phase = { name: 'new' }
-  #lock: PoolEvents['lock']['state'] = 'waiting'
+  readonly #phase: PoolPhase
 
   /** @throws TenantBoxError `INVALID_OPTION`, naming the option, what it must be and what it got */
   constructor(options: PoolOptions) {
@@ -100,6 +59,12 @@ export class TenantPool implements AsyncDisposable {
     this.#gateway = new GatewaySockets({
       onWarning: (code, message, about) => this.#events.warn(code, message, about),
     })
+    this.#phase = new PoolPhase({
+      options: this.#options,
+      current: this.#current,
+      events: this.#events,
+      gateway: this.#gateway,
+    })
   }
 
   /**
@@ -109,7 +74,7 @@ export class TenantPool implements AsyncDisposable {
    * @throws TenantBoxError `POOL_LOCKED`, `ENGINE_UNAVAILABLE`, `UNSUPPORTED_ENGINE`, `INVALID_OPTION`
    */
   async start(options: CallOptions = {}): Promise<StartReport> {
-    return this.#bounded('start', undefined, options, (signal) => this.#started(signal))
+    return this.#bounded('start', undefined, options, (signal) => this.#phase.started(signal))
   }
 
   /**
@@ -125,7 +90,7 @@ export class TenantPool implements AsyncDisposable {
     const { timeout, signal, ...request } = init
     const attempt = async (): Promise<Response> => {
       const { runtime, lease } = await this.#lease(tenant, 'fetch', { signal: signal ?? undefined, timeout })
-      return fetchUnder(lease, runtime, path, request)
+      return fetchUnder(lease, runtime.leasing, path, request)
     }
     try {
       return await attempt()
@@ -147,7 +112,10 @@ export class TenantPool implements AsyncDisposable {
   ): Promise<T> {
     const { runtime, lease } = await this.#lease(tenant, 'use', options)
     try {
-      return await orAbort(Promise.resolve(work(runtime.leasedHandle(lease), lease.signal)), lease.signal)
+      return await orAbort(
+        Promise.resolve(work(runtime.leasing.leasedHandle(lease), lease.signal)),
+        lease.signal,
+      )
     } finally {
       lease.release()
     }
@@ -157,7 +125,7 @@ export class TenantPool implements AsyncDisposable {
   async lease(tenant: string, options: CallOptions = {}): Promise<Lease> {
     const { runtime, lease } = await this.#lease(tenant, 'lease', options)
     return {
-      box: runtime.leasedHandle(lease),
+      box: runtime.leasing.leasedHandle(lease),
       signal: lease.signal,
       release: () => lease.release(),
       [Symbol.asyncDispose]: async () => lease.release(),
@@ -166,30 +134,28 @@ export class TenantPool implements AsyncDisposable {
 
   /** Running and ready now, to warm it up; counts as activity, but is no lease. On a running box, no engine call. */
   async ensure(tenant: string, options: CallOptions = {}): Promise<TenantBox> {
-    const known = this.#phase.name === 'open' ? this.#phase.runtime.find(tenant) : undefined
-    if (known && this.#phase.name === 'open' && !options.signal?.aborted) {
-      const box = this.#phase.runtime.awake(known)
-      if (box) {
-        this.#phase.runtime.noteActivity(known)
-        return box
-      }
+    const { runtime: open } = this.#phase
+    const known = open?.find(tenant)
+    const box = known && !options.signal?.aborted ? open?.leasing.awake(known) : undefined
+    if (box) {
+      open?.noteActivity(known as Tenant)
+      return box
     }
-    const runtime = await this.#running(options.signal)
-    return runtime.ensure(runtime.get(tenant), options)
+    const runtime = await this.#phase.running(options.signal)
+    return runtime.leasing.ensure(runtime.get(tenant), options)
   }
 
   /** Counts as activity; never wakes. False when the tenant is unknown, or the pool is not open. */
   touch(tenant: string): boolean {
-    if (this.#phase.name !== 'open') return false
-    const known = this.#phase.runtime.find(tenant)
-    if (!known) return false
-    this.#phase.runtime.noteActivity(known)
-    return true
+    const { runtime } = this.#phase
+    const known = runtime?.find(tenant)
+    if (known) runtime?.noteActivity(known)
+    return known !== undefined
   }
 
   /** Applies the idle tiers that are due now. They also run by themselves, each when it is due. */
   async reap(): Promise<void> {
-    const runtime = await this.#running()
+    const runtime = await this.#phase.running()
     await runtime.reaper.reap()
   }
 
@@ -226,10 +192,8 @@ export class TenantPool implements AsyncDisposable {
     await this.#down(tenant, 'remove', rest, async (runtime, known) => {
       if (data === 'delete') leftBehind = await runtime.dirs.delete(known.slug)
     })
-    if (data === 'delete' && this.#phase.name === 'open') {
-      const known = this.#phase.runtime.find(tenant)
-      if (known) this.#phase.runtime.forget(known)
-    }
+    const known = data === 'delete' ? this.#phase.runtime?.find(tenant) : undefined
+    if (known) this.#phase.runtime?.forget(known)
     return { leftBehind }
   }
 
@@ -238,7 +202,7 @@ export class TenantPool implements AsyncDisposable {
     tenant: string,
     options: CallOptions & { follow?: boolean; tail?: number; since?: number } = {},
   ): AsyncGenerator<LogLine, void, undefined> {
-    const runtime = await this.#running(options.signal)
+    const runtime = await this.#phase.running(options.signal)
     const box = runtime.find(tenant)?.box
     if (!box) return
     const { signal, timeout, ...request } = options
@@ -253,16 +217,17 @@ export class TenantPool implements AsyncDisposable {
 
   /** Undefined when the tenant is unknown. */
   get(tenant: string): TenantInfo | undefined {
-    const known = this.#phase.name === 'open' ? this.#phase.runtime.find(tenant) : undefined
-    return known && this.#phase.name === 'open' ? infoOf(known, this.#phase.runtime) : undefined
+    const { runtime } = this.#phase
+    const known = runtime?.find(tenant)
+    return runtime && known && infoOf(known, runtime)
   }
 
   /** Every tenant with a folder or a box. A snapshot is not taken: what changes meanwhile shows. */
   *list(
     filter: { state?: BoxState | readonly BoxState[]; prefix?: string } = {},
   ): IterableIterator<TenantInfo> {
-    if (this.#phase.name !== 'open') return
     const { runtime } = this.#phase
+    if (!runtime) return
     const { state, prefix } = filter
     const states = state === undefined ? undefined : typeof state === 'string' ? [state] : state
     for (const tenant of runtime.known()) {
@@ -273,20 +238,10 @@ export class TenantPool implements AsyncDisposable {
   }
 
   stats(): PoolStats {
-    if (this.#phase.name !== 'open')
-      return {
-        ok: false,
-        engine: 'down',
-        lock: this.#lock,
-        known: 0,
-        running: 0,
-        paused: 0,
-        leased: 0,
-        queued: 0,
-      }
-    const { runtime } = this.#phase
+    const { runtime, lock } = this.#phase
+    if (!runtime) return { ok: false, engine: 'down', lock, ...NOTHING }
     const engine = runtime.engine.state
-    return { ok: engine === 'up' && this.#lock === 'held', engine, lock: this.#lock, ...runtime.counts() }
+    return { ok: engine === 'up' && lock === 'held', engine, lock, ...runtime.counts() }
   }
 
   /**
@@ -299,7 +254,7 @@ export class TenantPool implements AsyncDisposable {
     const changed = changeSettings(this.#settingsOptions, options)
     this.#current.settings = resolveSettings(changed)
     this.#settingsOptions = changed
-    if (this.#phase.name === 'open') this.#phase.runtime.settingsChanged()
+    this.#phase.runtime?.settingsChanged()
   }
 
   /**
@@ -309,7 +264,7 @@ export class TenantPool implements AsyncDisposable {
    * @throws TenantBoxError `BUSY`
    */
   async refresh(tenant: string, options: SleepOptions = {}): Promise<boolean> {
-    const runtime = await this.#running(options.signal)
+    const runtime = await this.#phase.running(options.signal)
     const known = runtime.get(tenant)
     const { leases = 'wait', ...call } = options
     return this.#bounded('refresh', tenant, call, async (signal) => {
@@ -318,7 +273,7 @@ export class TenantPool implements AsyncDisposable {
       if (!(await runtime.hasDrifted(known, signal))) return false
       if (!live) return false
       await runtime.sleeper.onRequest(known, 'stop', 'drift', { leases, signal })
-      await runtime.ensure(known, { signal })
+      await runtime.leasing.ensure(known, { signal })
       return true
     })
   }
@@ -348,27 +303,11 @@ export class TenantPool implements AsyncDisposable {
    */
   async close(options: { boxes?: 'keep' | 'stop' | 'remove'; drain?: Duration } = {}): Promise<void> {
     const drainMs = toMilliseconds('drain', options.drain ?? '10s')
-    if (this.#phase.name !== 'closed') {
-      const was = this.#phase
-      this.#phase = {
-        name: 'closed',
-        done: this.#close(was, options.boxes ?? this.#options.onClose, drainMs),
-      }
-    }
-    await this.#phase.done
+    await this.#phase.close(options.boxes ?? this.#options.onClose, drainMs)
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
-  }
-
-  async #close(was: Phase, boxes: 'keep' | 'stop' | 'remove', drainMs: number): Promise<void> {
-    if (was.name === 'opening') {
-      was.flight.abort(poolClosed())
-      await was.flight.settled
-    }
-    if (was.name === 'open') await was.runtime.close(poolClosed(), boxes, drainMs)
-    await this.#gateway.closeAll()
   }
 
   async *#ask(
@@ -383,7 +322,7 @@ export class TenantPool implements AsyncDisposable {
     let answering = false
     const attempt = async function* (this: TenantPool): AsyncIterable<AgentEvent> {
       const { runtime, lease } = await this.#lease(tenant, 'send', call)
-      for await (const event of askUnder(lease, runtime, whole)) {
+      for await (const event of askUnder(lease, runtime.leasing, whole)) {
         answering = true
         yield event
       }
@@ -401,8 +340,8 @@ export class TenantPool implements AsyncDisposable {
     operation: string,
     options: CallOptions,
   ): Promise<{ runtime: Runtime; lease: BoxLease }> {
-    const runtime = await this.#running(options.signal)
-    return { runtime, lease: await runtime.lease(runtime.get(tenant), operation, options) }
+    const runtime = await this.#phase.running(options.signal)
+    return { runtime, lease: await runtime.leasing.lease(runtime.get(tenant), operation, options) }
   }
 
   async #down(
@@ -411,7 +350,7 @@ export class TenantPool implements AsyncDisposable {
     options: SleepOptions,
     afterwards?: (runtime: Runtime, tenant: Tenant) => Promise<void>,
   ): Promise<void> {
-    const runtime = await this.#running(options.signal)
+    const runtime = await this.#phase.running(options.signal)
     const known = runtime.get(tenant)
     const { leases = 'wait', timeout = DOWN_TIMEOUT, signal } = options
     await this.#bounded(tier, tenant, { signal, timeout }, (bound) =>
@@ -421,54 +360,6 @@ export class TenantPool implements AsyncDisposable {
         ...(afterwards ? { afterwards: () => afterwards(runtime, known) } : {}),
       }),
     )
-  }
-
-  async #running(signal?: AbortSignal): Promise<Runtime> {
-    if (this.#phase.name === 'open') return this.#phase.runtime
-    await this.#started(signal)
-    const phase = this.#phase as Phase
-    if (phase.name === 'open') return phase.runtime
-    throw poolClosed()
-  }
-
-  async #started(signal: AbortSignal | undefined): Promise<StartReport> {
-    if (this.#phase.name === 'closed') throw poolClosed()
-    if (this.#phase.name === 'open') return this.#phase.report
-    if (this.#phase.name === 'new' || this.#phase.flight.abandoned) {
-      const flight: SharedFlight<StartReport> = new SharedFlight((aborted) =>
-        this.#start(aborted, () => flight),
-      )
-      this.#phase = { name: 'opening', flight }
-    }
-    return this.#phase.flight.join(signal)
-  }
-
-  async #start(signal: AbortSignal, self: () => SharedFlight<StartReport>): Promise<StartReport> {
-    // The flight must be in place before anything of it runs.
-    await Promise.resolve()
-    const isCurrent = (): boolean => this.#phase.name === 'opening' && this.#phase.flight === self()
-    try {
-      const { runtime, ...report } = await openRuntime({
-        options: this.#options,
-        current: this.#current,
-        events: this.#events,
-        gateway: this.#gateway,
-        signal,
-        lockChanged: (state) => {
-          this.#lock = state
-          this.#events.emit('lock', { at: this.#options.clock.now(), state })
-        },
-      })
-      if (!isCurrent()) {
-        await runtime.close(poolClosed(), 'keep', 0)
-        throw signal.reason ?? poolClosed()
-      }
-      this.#phase = { name: 'open', runtime, report }
-      return report
-    } catch (error) {
-      if (isCurrent()) this.#phase = { name: 'new' }
-      throw error
-    }
   }
 
   async #bounded<T>(
@@ -486,30 +377,12 @@ export class TenantPool implements AsyncDisposable {
   }
 }
 
+const NOTHING = { known: 0, running: 0, paused: 0, leased: 0, queued: 0 }
+
 /** How long pause, stop and remove wait for leases to end unless told otherwise. */
 const DOWN_TIMEOUT = '60s'
-
-function infoOf(tenant: Tenant, runtime: Runtime): TenantInfo {
-  const now = runtime.clock.now()
-  const dueIn = runtime.reaper.dueIn(tenant)
-  return {
-    tenant: tenant.id,
-    slug: tenant.slug,
-    state: tenant.state,
-    generation: tenant.generation,
-    leases: tenant.leases,
-    lastActivity: tenant.wanted ? now : now - (runtime.clock.monotonic() - tenant.lastActive),
-    ...(dueIn === undefined ? {} : { dueAt: now + dueIn }),
-    drifted: tenant.drifted,
-    workspaceDir: runtime.workspaceOf(tenant.slug),
-  }
-}
 
 /** Whether nothing of a request can have reached the agent, so that it may be repeated. */
 function isUnsent(error: unknown): boolean {
   return isTenantBoxError(error, 'AGENT_FAILED') && !error.details.sent
-}
-
-function poolClosed(): TenantBoxError<'POOL_CLOSED'> {
-  return new TenantBoxError('POOL_CLOSED', 'This pool is closed. Make a new TenantPool to go on.', {})
 }

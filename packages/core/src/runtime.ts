@@ -1,16 +1,14 @@
-import type { Duplex } from 'node:stream'
 import { ActivityLog } from './activity.js'
 import { Admission } from './admission.js'
 import { Adoption } from './adoption.js'
-import { Box, type BoxHost, type TenantBox } from './box.js'
 import type { Clock } from './clock.js'
 import type { BoxRecord, BoxRef, Driver, DriverEvent, DriverReport } from './driver.js'
 import { EngineConnection } from './engine.js'
-import { isTenantBoxError } from './errors.js'
 import type { GatewaySockets } from './gateway-socket.js'
 import { slugOf } from './identity.js'
 import { Launcher } from './launch.js'
 import type { LeaseOutcome } from './lease.js'
+import { Leasing } from './leasing.js'
 import { isLive, type PoolEvents } from './lifecycle.js'
 import type { ResolvedIdle, ResolvedOptions, Settings } from './options.js'
 import type { PoolEmitter } from './pool-events.js'
@@ -18,12 +16,12 @@ import type { PoolLock } from './pool-lock.js'
 import { isBusy } from './readiness.js'
 import { Reaper } from './reaper.js'
 import { Reconciler } from './reconcile.js'
+import { putAway } from './shutdown.js'
 import { Sleeper } from './sleep.js'
 import { type BoxLease, type Life, Tenant, type TenantHost } from './tenant.js'
+import type { TenantBox } from './tenant-box.js'
 import type { TenantDirs } from './tenant-dirs.js'
 import { openTransport } from './transport.js'
-import { toMilliseconds } from './units.js'
-import { type CallOptions, deadline, orAbort } from './wait.js'
 import { Waker } from './wake.js'
 
 /** What `start` has opened and a runtime runs on. */
@@ -42,7 +40,7 @@ export interface Opened {
  * An open pool at work: its tenants, and the collaborators that wake them, put them to sleep and keep what is known of
  * them true. Each collaborator sees this only through the narrow interface that it declares.
  */
-export class Runtime implements TenantHost, BoxHost {
+export class Runtime implements TenantHost {
   readonly clock: Clock
   readonly driver: Driver
   readonly onDrift: ResolvedOptions['onDrift']
@@ -56,6 +54,7 @@ export class Runtime implements TenantHost, BoxHost {
   readonly adoption: Adoption
   readonly waker: Waker
   readonly sleeper: Sleeper
+  readonly leasing: Leasing
   readonly reaper: Reaper
 
   readonly #opened: Opened
@@ -63,8 +62,6 @@ export class Runtime implements TenantHost, BoxHost {
   readonly #activity: ActivityLog
   readonly #tenants = new Map<string, Tenant>()
   #adopted: number | undefined
-  /** Why there are no new leases any more. */
-  #closing: Error | undefined
 
   constructor(opened: Opened) {
     const { options } = opened
@@ -83,6 +80,7 @@ export class Runtime implements TenantHost, BoxHost {
     this.waker = new Waker(this)
     this.sleeper = new Sleeper(this)
     this.reaper = new Reaper(this)
+    this.leasing = new Leasing(this)
     this.#activity = new ActivityLog(this)
   }
 
@@ -162,129 +160,8 @@ export class Runtime implements TenantHost, BoxHost {
     this.admission.settle(tenant)
   }
 
-  // ---- leases and handles
-
-  /** Awake and leased. Demand is registered before the first await, so that nobody puts the box to sleep meanwhile. */
-  async lease(tenant: Tenant, operation: string, options: CallOptions): Promise<BoxLease> {
-    const began = this.clock.monotonic()
-    const timeout = options.timeout === undefined ? undefined : toMilliseconds('timeout', options.timeout)
-    const lease = await this.#whenAwake(tenant, operation, options, (life) => tenant.lease(life))
-    const left = timeout === undefined ? undefined : Math.max(0, timeout - (this.clock.monotonic() - began))
-    lease.follow(options.signal, operation, left)
-    return lease
-  }
-
-  /** Awake; the handle of the life that is. */
-  async ensure(tenant: Tenant, options: CallOptions): Promise<TenantBox> {
-    return this.#whenAwake(tenant, 'ensure', options, (life) => this.handleOf(life))
-  }
-
-  /** The handle, when the box is awake without a doubt: no engine call, nothing to wait for. */
-  awake(tenant: Tenant): TenantBox | undefined {
-    return tenant.life && !tenant.gate && this.waker.isAwake(tenant) ? this.handleOf(tenant.life) : undefined
-  }
-
-  handleOf(life: Life): TenantBox {
-    life.handle ??= new Box(life, undefined, this)
-    return life.handle
-  }
-
-  leasedHandle(lease: BoxLease): TenantBox {
-    return new Box(lease.life, lease, this)
-  }
-
-  observer(life: Life): TenantBox {
-    return new Box(life, 'observer', this)
-  }
-
-  async enter(
-    life: Life,
-    within: BoxLease | 'observer' | undefined,
-    operation: string,
-    options: CallOptions,
-  ): Promise<BoxLease> {
-    options.signal?.throwIfAborted()
-    const { tenant } = life
-    const timeout = options.timeout === undefined ? undefined : toMilliseconds('timeout', options.timeout)
-    const mayPass = within === 'observer' || within?.held === true
-    if (this.#closing && !mayPass) throw this.#closing
-    while (tenant.gate && !mayPass && !life.end) await orAbort(tenant.gate, options.signal)
-    const lease = tenant.lease(life, within === 'observer' ? 'look' : 'use')
-    this.reaper.track(tenant)
-    lease.follow(options.signal, operation, timeout)
-    try {
-      if (tenant.state !== 'running') await orAbort(this.waker.resume(tenant, life), lease.signal)
-      return lease
-    } catch (error) {
-      const reason = lease.explain(error)
-      lease.release()
-      throw reason
-    }
-  }
-
-  async #whenAwake<T>(
-    tenant: Tenant,
-    operation: string,
-    options: CallOptions,
-    take: (life: Life) => T,
-  ): Promise<T> {
-    const bound =
-      options.signal || options.timeout !== undefined
-        ? deadline(this.clock, operation, { ...options, tenant: tenant.id })
-        : undefined
-    tenant.demand++
-    this.reaper.track(tenant)
-    try {
-      for (;;) {
-        bound?.signal.throwIfAborted()
-        if (this.#closing) throw this.#closing
-        if (tenant.gate) await orAbort(tenant.gate, bound?.signal)
-        else if (tenant.life && this.waker.isAwake(tenant)) return take(tenant.life)
-        else await this.waker.wake(tenant, bound?.signal)
-      }
-    } finally {
-      tenant.demand--
-      bound?.done()
-      this.noteActivity(tenant)
-      this.settle(tenant)
-    }
-  }
-
   leaseEnded(lease: BoxLease, outcome: LeaseOutcome, ms: number): void {
-    const { tenant } = lease.life
-    if (lease.kind === 'use') {
-      const { generation } = lease.life
-      this.#events.emit('lease', { tenant: tenant.id, at: this.clock.now(), generation, ms, outcome })
-      this.noteActivity(tenant)
-    }
-    if (tenant.leases > 0) return
-    tenant.onQuiet?.()
-    this.settle(tenant)
-  }
-
-  async bounded<T>(
-    operation: string,
-    tenant: string,
-    options: CallOptions,
-    work: (signal: AbortSignal) => Promise<T>,
-  ): Promise<T> {
-    const bound = deadline(this.clock, operation, { ...options, tenant })
-    try {
-      return await orAbort(work(bound.signal), bound.signal)
-    } finally {
-      bound.done()
-    }
-  }
-
-  dial(life: Life, signal: AbortSignal): Promise<Duplex> {
-    return this.driver.dial(life.box, { signal })
-  }
-
-  /** The agent could not be reached, or not in time: before the next use the engine is asked, and the agent probed. */
-  failed(life: Life, error: unknown): void {
-    if (life.end || !(isTenantBoxError(error, 'AGENT_FAILED') && !error.details.sent)) return
-    life.ready = false
-    life.tenant.knownIn = -1
+    this.leasing.leaseEnded(lease, outcome, ms)
   }
 
   // ---- lives
@@ -315,6 +192,10 @@ export class Runtime implements TenantHost, BoxHost {
 
   putDown(tenant: Tenant, reason: 'unhealthy' | 'requested'): Promise<void> {
     return this.sleeper.putDown(tenant, reason)
+  }
+
+  observer(life: Life): TenantBox {
+    return this.leasing.observer(life)
   }
 
   isBusy(life: Life, signal: AbortSignal): Promise<boolean> {
@@ -364,6 +245,10 @@ export class Runtime implements TenantHost, BoxHost {
     this.#events.emit('ready', event)
   }
 
+  released(event: PoolEvents['lease']): void {
+    this.#events.emit('lease', event)
+  }
+
   pulling(event: PoolEvents['pull']): void {
     this.#events.emit('pull', event)
   }
@@ -403,14 +288,10 @@ export class Runtime implements TenantHost, BoxHost {
 
   /** Ends what is under way, puts the boxes where they are to be left, and lets go of everything. */
   async close(reason: Error, boxes: 'keep' | 'stop' | 'remove', drainMs: number): Promise<void> {
-    this.#closing = reason
+    this.leasing.close(reason)
     this.reaper.close()
     this.admission.close()
-    for (const tenant of this.known()) tenant.flight?.abort(reason)
-    await this.#drained(drainMs)
-    for (const { life } of this.known())
-      for (const lease of [...(life?.leases ?? [])]) lease.end('aborted', reason)
-    await Promise.all([...this.known()].map((tenant) => this.#leave(tenant, boxes)))
+    await putAway(this, reason, boxes, drainMs)
     try {
       await this.engine.close()
       await this.#opened.gateway.closeAll()
@@ -420,39 +301,6 @@ export class Runtime implements TenantHost, BoxHost {
     } finally {
       // Whatever went wrong before, the next owner must be able to take over.
       await this.#opened.lock.release()
-    }
-  }
-
-  async #drained(ms: number): Promise<void> {
-    const leased = [...this.known()].filter((tenant) => tenant.leases > 0)
-    if (ms === 0 || leased.length === 0) return
-    const bound = deadline(this.clock, 'close', { timeout: ms })
-    const quiet = leased.map(
-      (tenant) =>
-        new Promise<void>((resolve) => {
-          tenant.onQuiet = resolve
-        }),
-    )
-    // Whoever is not done in time is aborted: that is what a drain time means.
-    await orAbort(Promise.all(quiet), bound.signal).catch(() => undefined)
-    bound.done()
-  }
-
-  async #leave(tenant: Tenant, boxes: 'keep' | 'stop' | 'remove'): Promise<void> {
-    await tenant.flight?.settled
-    if (boxes === 'keep') return tenant.serial.run(async () => undefined)
-    try {
-      const signal = new AbortController().signal
-      await this.sleeper.onRequest(tenant, boxes, 'shutdown', { leases: 'abort', signal })
-    } catch (cause) {
-      this.warn(
-        'NOT_PUT_DOWN',
-        `Tenant ${JSON.stringify(tenant.id)}'s box could not be left as asked (${boxes}).`,
-        {
-          tenant: tenant.id,
-          cause,
-        },
-      )
     }
   }
 

@@ -1,4 +1,3 @@
-import type { TenantBox } from './box.js'
 import type { Clock } from './clock.js'
 import type { BoxRef, Driver } from './driver.js'
 import type { EngineConnection } from './engine.js'
@@ -8,6 +7,7 @@ import type { DownReason } from './lifecycle.js'
 import type { ResolvedIdle } from './options.js'
 import type { Reconciler } from './reconcile.js'
 import type { Life, Tenant } from './tenant.js'
+import type { TenantBox } from './tenant-box.js'
 import { toMessage } from './text.js'
 import { deadline, orAbort } from './wait.js'
 

@@ -1,4 +1,3 @@
-import type { TenantBox } from './box.js'
 import type { Clock } from './clock.js'
 import type { BoxRef } from './driver.js'
 import { TenantBoxError } from './errors.js'
@@ -15,6 +14,7 @@ import {
 import type { ResolvedIdle } from './options.js'
 import { Serial } from './serial.js'
 import type { SharedFlight } from './shared-flight.js'
+import type { TenantBox } from './tenant-box.js'
 import type { Transport } from './transport.js'
 
 /** A lease on a life of a tenant's box. */

@@ -2,8 +2,15 @@ import type Docker from 'dockerode'
 import type { BoxExit, BoxRecord, BoxRef, DriverCall, PoolIdentity } from '../driver.js'
 import { TenantBoxError } from '../errors.js'
 import type { Engine } from './engine.js'
-import { type EngineRefusal, refusalOf } from './engine-failure.js'
+import { refusalOf } from './engine-failure.js'
 import { toRecord } from './records.js'
+
+/** The engine said no, and why; `error` is that for whoever cannot live with it. */
+export interface Refused {
+  readonly status: number
+  readonly message: string
+  readonly error: unknown
+}
 
 /** Calls on single containers, with the engine's answers as values: "no such container" and "no" are not failures here. */
 export class Containers {
@@ -35,13 +42,13 @@ export class Containers {
     return container && toRecord(this.pool, container)
   }
 
-  /** Does something to a container; the engine's refusal, if that is its answer. */
+  /** Does something to a container; how the engine refused, if that is its answer. */
   async attempt(
     operation: string,
     ref: BoxRef,
     act: (container: Docker.Container, abortSignal: AbortSignal) => Promise<unknown>,
     options: DriverCall & { timeout?: number },
-  ): Promise<EngineRefusal | undefined> {
+  ): Promise<Refused | undefined> {
     try {
       await this.engine.call(
         operation,
@@ -51,7 +58,7 @@ export class Containers {
       return undefined
     } catch (error) {
       const refusal = refusalOf(error)
-      if (refusal) return refusal
+      if (refusal) return { status: refusal.status, message: refusal.message, error }
       throw error
     }
   }
@@ -64,24 +71,12 @@ export class Containers {
       (container, abortSignal) => container.wait({ condition: 'removed', abortSignal }),
       options,
     )
-    if (refusal && refusal.status !== 404)
-      throw refused(`finish the removal of the box of ${whose(ref)}`, refusal)
+    if (refusal && refusal.status !== 404) throw refusal.error
   }
 }
 
 export function whose({ tenant }: BoxRef): string {
   return `tenant ${JSON.stringify(tenant)}`
-}
-
-/** The engine said no to what must work in the end. */
-export function refused(operation: string, refusal: EngineRefusal): TenantBoxError<'ENGINE_UNAVAILABLE'> {
-  const hint = "The engine's log tells more."
-  return new TenantBoxError(
-    'ENGINE_UNAVAILABLE',
-    `The engine refused to ${operation}: ${refusal.message.replace(/[.\s]*$/, '')}. ${hint}`,
-    { endpoint: 'engine', hint },
-    { cause: refusal },
-  )
 }
 
 /** A box cannot do what was asked of it. */

@@ -19,7 +19,7 @@ import type { ResolvedDockerOptions } from './options.js'
 import { type Probed, withoutEngineGroup } from './probes.js'
 import { isBeingRemoved, toRecord } from './records.js'
 
-interface Workshop {
+interface CreationHost {
   readonly containers: Containers
   readonly images: Images
   readonly accounts: ImageAccounts
@@ -31,16 +31,16 @@ interface Workshop {
 
 /** Makes boxes, and finds the one that has a tenant's name. */
 export class Creation {
-  readonly #shop: Workshop
+  readonly #host: CreationHost
   /** Whether the engine is known to mount this process's files. */
   #sameFiles = false
 
-  constructor(workshop: Workshop) {
-    this.#shop = workshop
+  constructor(host: CreationHost) {
+    this.#host = host
   }
 
   async create(identity: BoxIdentity, spec: ResolvedBoxSpec, options: DriverCall): Promise<BoxRef> {
-    const { containers, networks, probed, options: settings } = this.#shop
+    const { containers, networks, probed, options: settings } = this.#host
     const user = withoutEngineGroup(spec.user ?? probed.defaultUser, probed.socketGid)
     const plan: BoxPlan = {
       pool: containers.pool,
@@ -66,7 +66,7 @@ export class Creation {
   }
 
   async find(slug: string, options: DriverCall): Promise<BoxRecord | undefined> {
-    const { containers } = this.#shop
+    const { containers, lifecycle } = this.#host
     const name = boxName(containers.pool.name, slug)
     const container = await containers.inspect(name, options)
     if (!container) return undefined
@@ -78,7 +78,7 @@ export class Creation {
         { box: name },
       )
     if (!isBeingRemoved(container.State)) return record
-    await containers.waitUntilRemoved(record.ref, options)
+    await lifecycle.remove(record.ref, options)
     return undefined
   }
 
@@ -86,7 +86,7 @@ export class Creation {
   async #make(name: string, plan: BoxPlan, { signal }: DriverCall): Promise<string | undefined> {
     const { platform } = plan.options
     try {
-      const made = await this.#shop.containers.engine.call(
+      const made = await this.#host.containers.engine.call(
         'make a box',
         (client, abortSignal) =>
           client.createContainer({
@@ -113,7 +113,7 @@ export class Creation {
 
   /** Once: whether boxes get the folders that the pool fills. */
   async #checkFolders(ref: BoxRef, plan: BoxPlan, options: DriverCall): Promise<BoxRef> {
-    const { containers, lifecycle } = this.#shop
+    const { containers, lifecycle } = this.#host
     if (this.#sameFiles || !plan.accounts) return ref
     const here = join(containers.pool.dataDir, ref.slug, 'passwd')
     const [inBox, onDisk] = await Promise.all([
@@ -137,8 +137,9 @@ export class Creation {
     user: BoxUser,
     options: DriverCall,
   ): Promise<boolean> {
-    const { images, accounts, containers } = this.#shop
-    const ofImage = await accounts.of(await images.prepare(image, options, undefined))
+    const { images, accounts, containers } = this.#host
+    const id = await images.find(image, options)
+    const ofImage = id === undefined ? undefined : await accounts.of(id)
     if (!ofImage) return false
     const folder = join(containers.pool.dataDir, identity.slug)
     const { passwd, group } = withAccount(ofImage, user)

@@ -49,17 +49,17 @@ export async function watchImages(
   { signal }: { signal: AbortSignal },
 ): Promise<void> {
   const events = await subscribe(engine, { type: ['image'], event: IMAGE_ACTIONS }, undefined, { signal })
-  images.watch(true)
   void tell(events, images)
 }
 
 async function tell(events: AsyncIterable<EngineEvent>, images: Images): Promise<void> {
+  const unwatched = images.watched()
   try {
     for await (const _ of events) images.changed()
   } catch {
     // The stream of boxes tells the pool that the engine is away; here nothing is lost but a short cut.
   } finally {
-    images.watch(false)
+    unwatched()
   }
 }
 

@@ -18,19 +18,24 @@ export class Images {
   readonly #options: ResolvedDockerOptions
   readonly #ids = new Map<string, string>()
   readonly #flights = new Map<string, { flight: SharedFlight<string>; listeners: Set<Listener> }>()
+  /** How many streams of events tell of changes; with none, an id may be out of date at once. */
+  #watchers = 0
   /** Grows with every change at the engine: an id asked for before one must not be kept after it. */
   #version = 0
-  #watched = false
 
   constructor(engine: Engine, options: ResolvedDockerOptions) {
     this.#engine = engine
     this.#options = options
   }
 
-  /** From now on `changed` is called for every change, so ids can be kept; `false` ends that. */
-  watch(watched: boolean): void {
-    this.#watched = watched
+  /** From now on `changed` is called for every change, so ids can be kept, until what this returns is called. */
+  watched(): () => void {
+    this.#watchers++
     this.changed()
+    return () => {
+      this.#watchers--
+      this.changed()
+    }
   }
 
   changed(): void {
@@ -44,9 +49,7 @@ export class Images {
    * @throws TenantBoxError `START_FAILED` with phase `pull`
    */
   async prepare(image: string, { signal }: DriverCall, onPull: Listener | undefined): Promise<string> {
-    // It becomes part of a URL's path.
-    if (!REFERENCE.test(image) || image.includes('..'))
-      throw invalidOption('box.image', "an image reference such as 'registry.example/agent:1'", image)
+    assertReference(image)
     const known = this.#options.pull === 'always' ? undefined : this.#ids.get(image)
     if (known !== undefined) return known
     const { flight, listeners } = this.#flightOf(image)
@@ -56,6 +59,12 @@ export class Images {
     } finally {
       if (onPull) listeners.delete(onPull)
     }
+  }
+
+  /** The image's id; undefined when the engine says that there is no such image. Never pulls. */
+  async find(image: string, { signal }: DriverCall): Promise<string | undefined> {
+    assertReference(image)
+    return this.#ids.get(image) ?? (await this.#idOf(image, signal))
   }
 
   #flightOf(image: string) {
@@ -88,15 +97,17 @@ export class Images {
     return pulled
   }
 
-  /** The image's id; undefined when the engine says that there is no such image. */
-  async #idOf(image: string, signal: AbortSignal): Promise<string | undefined> {
+  async #idOf(image: string, signal: AbortSignal | undefined): Promise<string | undefined> {
     const version = this.#version
     const found = await this.#inspect(image, signal)
-    if (found && this.#watched && version === this.#version) this.#ids.set(image, found.Id)
+    if (found && this.#watchers > 0 && version === this.#version) this.#ids.set(image, found.Id)
     return found?.Id
   }
 
-  async #inspect(image: string, signal: AbortSignal): Promise<Docker.ImageInspectInfo | undefined> {
+  async #inspect(
+    image: string,
+    signal: AbortSignal | undefined,
+  ): Promise<Docker.ImageInspectInfo | undefined> {
     const operation = `look up image ${JSON.stringify(image)}`
     try {
       return await this.#engine.call(operation, (client) => client.getImage(image).inspect(), { signal })
@@ -105,6 +116,12 @@ export class Images {
       throw error
     }
   }
+}
+
+/** A reference becomes part of a URL's path. */
+function assertReference(image: string): void {
+  if (!REFERENCE.test(image) || image.includes('..'))
+    throw invalidOption('box.image', "an image reference such as 'registry.example/agent:1'", image)
 }
 
 function missing(image: string, why: string): TenantBoxError<'START_FAILED'> {

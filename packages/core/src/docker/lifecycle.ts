@@ -2,8 +2,7 @@ import type { BoxRef, DriverCall } from '../driver.js'
 import type { TenantBoxError } from '../errors.js'
 import { asideName, boxName } from '../identity.js'
 import { toSeconds } from './box-config.js'
-import { boxFailed, boxGone, type Containers, refused, whose } from './containers.js'
-import type { EngineRefusal } from './engine-failure.js'
+import { boxFailed, boxGone, type Containers, type Refused } from './containers.js'
 import type { Logs } from './logs.js'
 import { boxState, type ContainerState, exitOf, isBeingRemoved, toMillis } from './records.js'
 
@@ -74,7 +73,7 @@ export class Lifecycle {
     )
     if (!refusal || refusal.status === 304 || refusal.status === 404) return
     const state = await this.#stateOf(ref, { signal })
-    if (state?.Running) throw refused(`stop the box of ${whose(ref)}`, refusal)
+    if (state?.Running) throw refusal.error
   }
 
   async remove(ref: BoxRef, options: DriverCall): Promise<void> {
@@ -90,7 +89,7 @@ export class Lifecycle {
       const container = await this.#containers.inspect(ref.id, options)
       if (!container) return
       if (container.State.Status === 'removing') return this.#containers.waitUntilRemoved(ref, options)
-      if (attempt === REMOVALS) throw refused(`remove the box of ${whose(ref)}`, refusal)
+      if (attempt === REMOVALS) throw refusal.error
     }
   }
 
@@ -117,7 +116,7 @@ export class Lifecycle {
       ref,
       `cannot be renamed to ${name}: ${refusal.message}. Remove what has that name at the engine.`,
       { phase: 'create' },
-      refusal,
+      refusal.error,
     )
   }
 
@@ -130,7 +129,7 @@ export class Lifecycle {
   async #assertState(
     wanted: 'running' | 'paused',
     ref: BoxRef,
-    refusal: EngineRefusal,
+    refusal: Refused,
     options: DriverCall,
   ): Promise<void> {
     const state = await this.#stateOf(ref, options)
@@ -140,14 +139,14 @@ export class Lifecycle {
       ref,
       `is ${boxState(state)} and cannot be made ${wanted}: ${refusal.message}.`,
       { phase: 'start', ...exitOf(state) },
-      refusal,
+      refusal.error,
     )
   }
 
   async #startFailed(
     ref: BoxRef,
     state: ContainerState,
-    refusal: EngineRefusal | undefined,
+    refusal: Refused | undefined,
   ): Promise<TenantBoxError<'START_FAILED'>> {
     const exit = exitOf(state)
     const code = exit?.code ?? (state.ExitCode || undefined)

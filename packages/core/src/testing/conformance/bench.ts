@@ -36,8 +36,8 @@ export class DriverBench {
   readonly report: DriverReport
   readonly #dirs: TenantDirs
   readonly #drivers: Driver[]
-  /** Where the transport of a box is a port, it must be named in each `dial`. */
-  readonly #ports = new Map<string, number>()
+  /** By slug, with the users that the boxes got. */
+  readonly #specs = new Map<string, ResolvedBoxSpec>()
 
   static async open(subject: DriverSubject): Promise<DriverBench> {
     const pool: PoolIdentity = {
@@ -85,8 +85,14 @@ export class DriverBench {
     const slug = slugOf(tenant)
     const { uid } = await this.#dirs.ensure(tenant, slug, this.report.uids)
     const user = spec.user ?? (uid === undefined ? undefined : { uid, gid: uid })
-    await this.#dirs.freshen(this.#dirs.folders(slug), { token: 'secret' }, user)
+    this.#specs.set(slug, { ...spec, user })
+    await this.#freshen(slug)
     return { ...spec, user }
+  }
+
+  /** Makes the folders ready for a start, as a pool does before each. */
+  async #freshen(slug: string): Promise<void> {
+    await this.#dirs.freshen(this.#dirs.folders(slug), { token: 'secret' }, this.#specs.get(slug)?.user)
   }
 
   workspace(ref: BoxRef): string {
@@ -98,9 +104,7 @@ export class DriverBench {
     const spec = await this.folders(tenant, options.spec ?? this.subject.boxes.agent)
     await this.driver.prepare(spec)
     const identity = { tenant, slug: slugOf(tenant), spec: options.hash ?? 'hash-1' }
-    const ref = await this.driver.create(identity, spec)
-    if (spec.transport !== 'socket') this.#ports.set(ref.slug, spec.transport.port)
-    return ref
+    return this.driver.create(identity, spec)
   }
 
   /** A box whose agent answers. */
@@ -111,14 +115,15 @@ export class DriverBench {
   }
 
   async start(ref: BoxRef): Promise<{ startedAt: number }> {
+    await this.#freshen(ref.slug)
     const life = await this.driver.start(ref)
     await this.eventually('the agent answers', async () => (await this.get(ref, '/healthz')) === 200)
     return life
   }
 
   dial(ref: BoxRef, driver = this.driver): Promise<Duplex> {
-    const port = this.#ports.get(ref.slug)
-    return driver.dial(ref, port === undefined ? {} : { port })
+    const transport = this.#specs.get(ref.slug)?.transport ?? 'socket'
+    return driver.dial(ref, transport === 'socket' ? {} : { port: transport.port })
   }
 
   /** The status of the agent's answer. */

@@ -1,0 +1,65 @@
+import type { Clock } from './clock.js'
+import type { Sleeper } from './sleep.js'
+import type { Tenant } from './tenant.js'
+import { deadline, orAbort } from './wait.js'
+
+/** What putting everything away needs of the pool. */
+export interface ShutdownHost {
+  readonly clock: Clock
+  readonly sleeper: Pick<Sleeper, 'onRequest'>
+  known(): Iterable<Tenant>
+  warn(code: string, message: string, about: { tenant: string; cause?: unknown }): void
+}
+
+/**
+ * Ends wakes at once, lets leases end by themselves for `drainMs`, aborts the rest with `reason`, and leaves the boxes
+ * as told. New leases must be refused already.
+ */
+export async function putAway(
+  host: ShutdownHost,
+  reason: Error,
+  boxes: 'keep' | 'stop' | 'remove',
+  drainMs: number,
+): Promise<void> {
+  const tenants = [...host.known()]
+  for (const { flight } of tenants) flight?.abort(reason)
+  await drain(host, drainMs)
+  for (const { life } of tenants) for (const lease of [...(life?.leases ?? [])]) lease.end('aborted', reason)
+  await Promise.all(tenants.map((tenant) => leave(host, tenant, boxes)))
+}
+
+async function drain(host: ShutdownHost, ms: number): Promise<void> {
+  const leased = [...host.known()].filter((tenant) => tenant.leases > 0)
+  if (ms === 0 || leased.length === 0) return
+  const quiet = leased.map(
+    (tenant) =>
+      new Promise<void>((resolve) => {
+        tenant.onQuiet = resolve
+      }),
+  )
+  const bound = deadline(host.clock, 'close', { timeout: ms })
+  // Whoever is not done in time is aborted: that is what a drain time means.
+  await orAbort(Promise.all(quiet), bound.signal).catch(() => undefined)
+  bound.done()
+}
+
+async function leave(host: ShutdownHost, tenant: Tenant, boxes: 'keep' | 'stop' | 'remove'): Promise<void> {
+  await tenant.flight?.settled
+  // What goes on under the lock is brought to its end in any case.
+  if (boxes === 'keep' || !tenant.box) return tenant.serial.run(async () => undefined)
+  try {
+    await host.sleeper.onRequest(tenant, boxes, 'shutdown', {
+      leases: 'abort',
+      signal: new AbortController().signal,
+    })
+  } catch (cause) {
+    host.warn(
+      'NOT_PUT_DOWN',
+      `Tenant ${JSON.stringify(tenant.id)}'s box could not be left as asked (${boxes}).`,
+      {
+        tenant: tenant.id,
+        cause,
+      },
+    )
+  }
+}
