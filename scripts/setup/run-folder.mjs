@@ -1,0 +1,79 @@
+import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { basename, join } from 'node:path'
+import { removeCgroups } from './cgroups.mjs'
+import { quietly } from './commands.mjs'
+import { cleanSharedEngine } from './shared-engine.mjs'
+
+/** The name tells whose it is: the process's id and, as ids come again, when it began. */
+const NAME = /^tenantbox-(\d+)-(\d+)$/
+
+/** Of the folder it is made in: sockets are in it, whose paths may have 107 bytes. */
+const LONGEST_PARENT = 40
+
+/** In the folder: the socket of the engine to clean up after the run, when that is not the run's own. */
+const SHARED = 'shared-engine'
+
+/**
+ * Makes the folder that holds all that one run needs while this process lives. Removes those left by processes that
+ * could not remove their own.
+ *
+ * @param {string} [sharedSocket] of the engine to clean up afterwards, when it is not the run's own
+ * @returns {Promise<string>}
+ */
+export async function makeRunFolder(sharedSocket) {
+  const parent = tmpdir().length <= LONGEST_PARENT && !tmpdir().startsWith('/run') ? tmpdir() : '/tmp'
+  const folders = readdirSync(parent).map((name) => join(parent, name))
+  // What cannot be removed now stays for the next run to try.
+  for (const left of folders.filter(isLeftOver)) await removeRunFolder(left).catch(() => undefined)
+  const folder = join(parent, `tenantbox-${process.pid}-${startTimeOf(process.pid)}`)
+  mkdirSync(folder, { mode: 0o700 })
+  if (sharedSocket) writeFileSync(join(folder, SHARED), sharedSocket)
+  mkdirSync(join(folder, 'tmp'))
+  return folder
+}
+
+/**
+ * Undoes whatever the run left: boxes and images in a shared engine, cgroups, mounts, files. Its processes have ended.
+ *
+ * @param {string} folder
+ */
+export async function removeRunFolder(folder) {
+  const shared = join(folder, SHARED)
+  if (existsSync(shared)) await cleanSharedEngine(readFileSync(shared, 'utf8'), basename(folder))
+  await removeCgroups(basename(folder))
+  for (const mount of mountsBeneath(folder).reverse()) await quietly('umount', [mount])
+  // Tests leave trees deeper than Node can remove.
+  await quietly('rm', ['-rf', '--one-file-system', folder])
+}
+
+/** @param {string} folder */
+function isLeftOver(folder) {
+  const [, pid, startTime] = NAME.exec(basename(folder)) ?? []
+  if (pid === undefined || startTimeOf(Number(pid)) === startTime) return false
+  const info = lstatSync(folder, { throwIfNoEntry: false })
+  return info?.isDirectory() === true && info.uid === process.getuid?.()
+}
+
+/**
+ * @param {number} pid
+ * @returns {string | undefined} in clock ticks since the machine started; undefined when there is no such process
+ */
+function startTimeOf(pid) {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    // The second field, a name in brackets, may hold anything; what is wanted is the 22nd.
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
+  } catch {
+    // No such process.
+    return undefined
+  }
+}
+
+/** @param {string} folder */
+function mountsBeneath(folder) {
+  const points = readFileSync('/proc/self/mountinfo', 'utf8')
+    .split('\n')
+    .map((line) => line.split(' ')[4] ?? '')
+  return points.filter((point) => point.startsWith(`${folder}/`))
+}
