@@ -208,3 +208,50 @@ describe('what the engine was told', () => {
     })
   })
 })
+
+describe('last resorts', () => {
+  it('lay single settings over the rest, which stays', async () => {
+    const { driver, report, box } = await makeWorld({
+      hostConfig: { ShmSize: 1024 ** 2 },
+      logs: { maxSize: '2m', maxFiles: 5 },
+    })
+    const ref = await box('ann', specOf(image))
+    const { HostConfig } = await engine.getContainer(ref.id).inspect()
+    expect(HostConfig).toMatchObject({
+      ShmSize: 1024 ** 2,
+      CapDrop: ['ALL'],
+      LogConfig: { Config: { 'max-size': '2097152', 'max-file': '5' } },
+    })
+    expect(report.warnings.map(({ code }) => code)).toContain('HOST_CONFIG')
+    await driver.start(ref)
+  })
+
+  it("use the image's health check only when asked to, and say when there is none", async () => {
+    const name = `${image}-health`
+    const Healthcheck = { Test: ['CMD-SHELL', 'exit 0'], Interval: 100_000_000 }
+    const source = await engine.createContainer({ Image: image, Cmd: ['-'], Healthcheck } as object)
+    const [repo, tag] = name.split(':')
+    await source.commit({ repo, tag })
+    await source.remove()
+    const { driver, box } = await makeWorld()
+    try {
+      const checked = await box('ann', specOf(name, { healthcheck: true }))
+      await driver.start(checked)
+      await expect.poll(() => driver.health?.(checked)).toBe('healthy')
+      const unchecked = await box('bob', specOf(name))
+      await driver.start(unchecked)
+      await expect(driver.health?.(unchecked)).rejects.toThrow('HEALTHCHECK')
+      await driver.remove(checked)
+      await driver.remove(unchecked)
+    } finally {
+      await engine.getImage(name).remove({ force: true })
+    }
+  })
+
+  it('mount what the user names, read-only unless told otherwise', async () => {
+    const mounts = [{ host: '/etc/hostname', box: '/extra/hostname', readOnly: true }]
+    const { driver, ref } = await startedBox({ mounts })
+    expect(await printed(driver, ref, 'cat /extra/hostname')).not.toBe('')
+    expect((await shell(driver, ref, 'echo x > /extra/hostname')).code).not.toBe(0)
+  })
+})

@@ -31,7 +31,15 @@ export async function importImage(
 
 /** A shell, perl and a few tools with the libraries they need, and accounts of the image's own. */
 export function toolFiles(): ImageFile[] {
-  const paths = PROGRAMS.map((program) => find(program))
+  return programFiles(PROGRAMS.map(find))
+}
+
+/** The same with Node and `head`, for agents. */
+export function nodeFiles(): ImageFile[] {
+  return programFiles([process.execPath, find('head'), ...PROGRAMS.map(find)])
+}
+
+function programFiles(paths: readonly string[]): ImageFile[] {
   const libraries = new Set(paths.flatMap(librariesOf))
   return [
     ...paths.map((path) => ({ path: `bin/${basename(path)}`, content: readFileSync(path), mode: 0o755 })),

@@ -10,8 +10,10 @@ import { tar } from './image.js'
 export interface Registry {
   /** The image's reference. */
   readonly image: string
-  /** Requests for the image's manifest: one for each pull. */
+  /** How often the image was downloaded. */
   pulls(): number
+  /** How often somebody asked what image it is. */
+  asks(): number
   /** Requests for the layer wait until `release` is called. */
   hold(): void
   release(): void
@@ -53,6 +55,7 @@ export async function serveRegistry(login?: { username: string; password: string
     }),
   )
   let pulls = 0
+  let asks = 0
   let held: Promise<void> = Promise.resolve()
   let release = (): void => undefined
   let tellAsked = (): void => undefined
@@ -75,11 +78,12 @@ export async function serveRegistry(login?: { username: string; password: string
     const { url = '' } = request
     if (url === '/v2/') return void response.end('{}')
     if (/^\/v2\/agent\/manifests\/(1|sha256:.*)$/.test(url)) {
-      if (request.method === 'GET') pulls++
+      asks++
       return send('application/vnd.docker.distribution.manifest.v2+json', manifest)
     }
     if (url.endsWith(digestOf(config))) return send('application/octet-stream', config)
     if (url.endsWith(digestOf(layer))) {
+      pulls++
       tellAsked()
       await held
       return send('application/octet-stream', layer)
@@ -96,6 +100,7 @@ export async function serveRegistry(login?: { username: string; password: string
   return {
     image: `127.0.0.1:${(server.address() as AddressInfo).port}/agent:1`,
     pulls: () => pulls,
+    asks: () => asks,
     hold: () => {
       held = new Promise((resolve) => {
         release = resolve

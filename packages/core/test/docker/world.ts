@@ -9,7 +9,7 @@ import { afterAll, beforeAll, expect, onTestFinished } from 'vitest'
 import type { BoxRef, Driver, DriverReport, PoolIdentity, ResolvedBoxSpec } from '../../src/driver.js'
 import { LABELS, slugOf } from '../../src/identity.js'
 import { TenantDirs } from '../../src/tenant-dirs.js'
-import { importImage, toolFiles } from './image.js'
+import { type ImageFile, importImage, nodeFiles, toolFiles } from './image.js'
 
 /** The engine of these tests, spoken to directly, behind the driver's back. */
 export const engine = connectToEngine()
@@ -24,8 +24,17 @@ function connectToEngine(): Docker {
 
 /** An image with a shell, perl and a few tools, there for the tests of one file. */
 export function useToolImage(): string {
+  return useImage(toolFiles)
+}
+
+/** The same with Node. */
+export function useNodeImage(): string {
+  return useImage(nodeFiles)
+}
+
+function useImage(files: () => ImageFile[]): string {
   const name = `tenantbox-test:${randomBytes(6).toString('hex')}`
-  beforeAll(() => importImage(engine, name, toolFiles()))
+  beforeAll(() => importImage(engine, name, files()))
   afterAll(() => engine.getImage(name).remove({ force: true }))
   return name
 }
