@@ -1,21 +1,18 @@
 import type { Admission } from './admission.js'
-import type { BoxTemplate } from './box-spec.js'
 import type { Clock } from './clock.js'
 import { DeathWatch } from './death-watch.js'
-import type { BoxRef, Driver, DriverReport, ResolvedBoxSpec } from './driver.js'
+import type { BoxRef, Driver } from './driver.js'
 import type { EngineConnection } from './engine.js'
-import { isTenantBoxError, TenantBoxError } from './errors.js'
-import type { Exit, PoolEvents } from './lifecycle.js'
-import { applyOverrides, type ResolvedOptions, type Settings } from './options.js'
+import { isTenantBoxError } from './errors.js'
+import type { ResolvedOptions, Settings } from './options.js'
+import { type BoxPlan, type BoxPlanner, noPhases, type Phases } from './plan.js'
 import { type StartedBox, waitUntilReady } from './readiness.js'
 import type { Reconciler } from './reconcile.js'
+import { inPhase, type StartPhase, startFailed } from './start-failure.js'
 import type { Life, Tenant } from './tenant.js'
-import type { Owner, TenantDirs, TenantFolders } from './tenant-dirs.js'
+import type { TenantDirs } from './tenant-dirs.js'
 import { toMessage } from './text.js'
-import { deadline, orAbort } from './wait.js'
-
-export type Phases = PoolEvents['ready']['phases']
-type Phase = TenantBoxError<'START_FAILED'>['details']['phase']
+import { deadline } from './wait.js'
 
 /** What launching needs of the pool. */
 export interface LaunchHost {
@@ -23,8 +20,8 @@ export interface LaunchHost {
   readonly driver: Driver
   readonly onDrift: ResolvedOptions['onDrift']
   readonly settings: Settings
-  readonly report: Pick<DriverReport, 'transport' | 'uids'>
-  readonly dirs: TenantDirs
+  readonly planner: Pick<BoxPlanner, 'plan'>
+  readonly dirs: Pick<TenantDirs, 'freshen'>
   readonly admission: Pick<Admission, 'start'>
   readonly engine: Pick<EngineConnection, 'epoch' | 'lost'>
   readonly reconciler: Pick<Reconciler, 'exitOf'>
@@ -33,17 +30,7 @@ export interface LaunchHost {
   beginLife(tenant: Tenant, box: BoxRef, startedAt: number): Life
   /** Stops a box that did not become ready. */
   putDown(tenant: Tenant, reason: 'unhealthy' | 'requested'): Promise<void>
-  pulling(event: PoolEvents['pull']): void
   warn(code: string, message: string, about: { tenant: string; cause?: unknown }): void
-}
-
-/** A tenant's box as it should be now. */
-interface Plan {
-  readonly template: BoxTemplate
-  readonly spec: ResolvedBoxSpec
-  readonly hash: string
-  readonly folders: TenantFolders
-  readonly owner: Owner | undefined
 }
 
 /** Takes an absent or stopped box to running. Always under the tenant's lock, with a slot. */
@@ -62,7 +49,7 @@ export class Launcher {
   }
 
   async launch(tenant: Tenant, phases: Phases, signal: AbortSignal): Promise<void> {
-    const plan = await this.#plan(tenant, phases, signal)
+    const plan = await this.#host.planner.plan(tenant, phases, signal)
     tenant.drifted = tenant.box !== undefined && tenant.spec !== plan.hash
     if (tenant.drifted && this.#host.onDrift === 'next-wake' && !this.#isRefused(plan.hash))
       return this.#rebuild(tenant, plan, phases, signal)
@@ -72,7 +59,7 @@ export class Launcher {
 
   /** Whether the tenant's box was made from another spec than the present one; noted on the tenant. */
   async hasDrifted(tenant: Tenant, signal: AbortSignal): Promise<boolean> {
-    const { hash } = await this.#plan(tenant, { queue: 0, pull: 0, create: 0, start: 0, probe: 0 }, signal)
+    const { hash } = await this.#host.planner.plan(tenant, noPhases(), signal)
     tenant.drifted = tenant.box !== undefined && tenant.spec !== hash
     return tenant.drifted
   }
@@ -100,54 +87,14 @@ export class Launcher {
     phases.probe += clock.monotonic() - began
   }
 
-  async #plan(tenant: Tenant, phases: Phases, signal: AbortSignal): Promise<Plan> {
-    const { settings, dirs, report, driver, clock } = this.#host
-    const overrides = settings.perTenant ? await this.#overrides(tenant, settings, signal) : {}
-    const { box: template, idle } = applyOverrides(settings, overrides)
-    tenant.idle = overrides.idle ? idle : undefined
-    const perTenant = template.user === undefined || template.user === 'per-tenant'
-    const { uid } = await dirs.ensure(tenant.id, tenant.slug, perTenant ? report.uids : undefined)
-    const spec = resolveFor(template, perTenant ? uid : undefined, report.transport)
-    const began = clock.monotonic()
-    const { image } = await this.#inPhase(tenant, 'pull', () =>
-      driver.prepare(spec, {
-        signal,
-        onPull: (progress) => this.#host.pulling({ at: clock.now(), ...progress }),
-      }),
-    )
-    phases.pull += clock.monotonic() - began
-    // Neither the uid nor the folders are part of it: they are the tenant's for good.
-    const { user: _, ...shared } = spec
-    return {
-      template,
-      spec,
-      hash: dirs.fingerprint({ ...shared, asked: template.user ?? 'default', image }),
-      folders: dirs.folders(tenant.slug),
-      owner: spec.user,
-    }
-  }
-
-  async #overrides(tenant: Tenant, settings: Settings, signal: AbortSignal) {
-    const { clock } = this.#host
-    const bound = deadline(clock, 'perTenant', { signal, timeout: settings.timeouts.wake, tenant: tenant.id })
-    try {
-      return (
-        (await orAbort(Promise.resolve(settings.perTenant?.(tenant.id, bound.signal)), bound.signal)) ?? {}
-      )
-    } finally {
-      bound.done()
-    }
-  }
-
-  async #create(tenant: Tenant, plan: Plan, phases: Phases, signal: AbortSignal): Promise<void> {
-    const { driver, clock, dirs, admission } = this.#host
+  async #create(tenant: Tenant, plan: BoxPlan, phases: Phases, signal: AbortSignal): Promise<void> {
+    const { driver, clock, admission } = this.#host
     signal.throwIfAborted()
     const began = clock.monotonic()
     tenant.transition('creating', 'demand')
     try {
-      await dirs.freshen(plan.folders, plan.template.secrets, plan.owner)
       const identity = { tenant: tenant.id, slug: tenant.slug, spec: plan.hash }
-      tenant.box = await this.#inPhase(tenant, 'create', () =>
+      tenant.box = await inPhase(tenant, 'create', () =>
         admission.start(() => driver.create(identity, plan.spec)),
       )
       tenant.spec = plan.hash
@@ -162,7 +109,7 @@ export class Launcher {
     phases.create += clock.monotonic() - began
   }
 
-  async #start(tenant: Tenant, plan: Plan, phases: Phases, signal: AbortSignal): Promise<void> {
+  async #start(tenant: Tenant, plan: BoxPlan, phases: Phases, signal: AbortSignal): Promise<void> {
     const { driver, clock, dirs, admission, settings, engine } = this.#host
     const box = tenant.box
     if (!box) throw new Error(`nothing to start for ${tenant.slug}`)
@@ -174,7 +121,7 @@ export class Launcher {
     const watch = new DeathWatch(driver, box, clock)
     tenant.generation++
     tenant.transition('starting', 'demand')
-    let phase: Phase = 'start'
+    let phase: StartPhase = 'start'
     try {
       tenant.onEvent = () => watch.hint()
       const began = clock.monotonic()
@@ -218,7 +165,7 @@ export class Launcher {
   async #startFailed(
     tenant: Tenant,
     box: BoxRef,
-    phase: Phase,
+    phase: StartPhase,
     watch: DeathWatch,
     signal: AbortSignal,
     cause: unknown,
@@ -232,6 +179,8 @@ export class Launcher {
       return cause
     }
     const exit = gaveUp ? undefined : await reconciler.exitOf(box, watch.exit)
+    // A start that failed may have worked all the same.
+    if (phase === 'start') tenant.knownIn = -1
     if (watch.exit || !tenant.life) {
       const reason = watch.exit?.oom ? 'oom' : 'exited'
       tenant.endLife(reason, exit)
@@ -245,7 +194,7 @@ export class Launcher {
   }
 
   /** Makes the box anew, keeping the old one aside until the new one is ready. */
-  async #rebuild(tenant: Tenant, plan: Plan, phases: Phases, signal: AbortSignal): Promise<void> {
+  async #rebuild(tenant: Tenant, plan: BoxPlan, phases: Phases, signal: AbortSignal): Promise<void> {
     const { driver, clock } = this.#host
     const old = tenant.box
     const oldSpec = tenant.spec
@@ -305,53 +254,7 @@ export class Launcher {
     this.#refused.delete(hash)
     return false
   }
-
-  /** The driver's own errors, or `START_FAILED` in this phase for anything else. */
-  async #inPhase<T>(tenant: Tenant, phase: Phase, work: () => Promise<T>): Promise<T> {
-    try {
-      return await work()
-    } catch (error) {
-      if (isTenantBoxError(error) || (error instanceof Error && error.name === 'AbortError')) throw error
-      throw startFailed(tenant, phase, { oom: false, lastLogs: [] }, error)
-    }
-  }
 }
 
 /** For how long no box is rebuilt to a spec that just failed. */
 const REFUSED_MS = 5 * 60_000
-
-function startFailed(
-  tenant: Tenant,
-  phase: Phase,
-  exit: Exit,
-  cause: unknown,
-): TenantBoxError<'START_FAILED'> {
-  const how = exit.oom
-    ? 'it ran out of memory: raise box.limits.memory'
-    : exit.code === undefined
-      ? toMessage(cause)
-      : `its process exited with code ${exit.code}: see details.lastLogs`
-  return new TenantBoxError(
-    'START_FAILED',
-    `The box of tenant ${JSON.stringify(tenant.id)} did not come up (${phase}): ${how}`,
-    { ...exit, phase },
-    { tenant: tenant.id, cause },
-  )
-}
-
-function resolveFor(
-  template: BoxTemplate,
-  uid: number | undefined,
-  transport: 'socket' | 'port',
-): ResolvedBoxSpec {
-  const { secrets: _, ready, user, transport: asked, ...rest } = template
-  return {
-    ...rest,
-    healthcheck: ready === 'healthcheck',
-    transport: asked !== 'auto' ? asked : transport === 'socket' ? 'socket' : { port: DEFAULT_PORT },
-    user: typeof user === 'object' ? user : uid === undefined ? undefined : { uid, gid: uid },
-  }
-}
-
-/** What an agent listens on in its box where sockets cannot cross. */
-const DEFAULT_PORT = 8080

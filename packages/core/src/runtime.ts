@@ -11,6 +11,7 @@ import type { LeaseOutcome } from './lease.js'
 import { Leasing } from './leasing.js'
 import { isLive, type PoolEvents } from './lifecycle.js'
 import type { ResolvedIdle, ResolvedOptions, Settings } from './options.js'
+import { BoxPlanner } from './plan.js'
 import type { PoolEmitter } from './pool-events.js'
 import type { PoolLock } from './pool-lock.js'
 import { isBusy } from './readiness.js'
@@ -50,6 +51,7 @@ export class Runtime implements TenantHost {
   readonly engine: EngineConnection
   readonly reconciler: Reconciler
   readonly admission: Admission
+  readonly planner: BoxPlanner
   readonly launcher: Launcher
   readonly adoption: Adoption
   readonly waker: Waker
@@ -75,6 +77,7 @@ export class Runtime implements TenantHost {
     this.engine = new EngineConnection(this.driver, this)
     this.reconciler = new Reconciler(this)
     this.admission = new Admission(this)
+    this.planner = new BoxPlanner(this)
     this.launcher = new Launcher(this)
     this.adoption = new Adoption(this)
     this.waker = new Waker(this)

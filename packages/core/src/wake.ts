@@ -4,8 +4,9 @@ import { crashBackoff } from './crash-loop.js'
 import type { Driver } from './driver.js'
 import type { EngineConnection } from './engine.js'
 import { isTenantBoxError, TenantBoxError } from './errors.js'
-import type { Launcher, Phases } from './launch.js'
+import type { Launcher } from './launch.js'
 import type { PoolEvents, SettledState } from './lifecycle.js'
+import { noPhases, type Phases } from './plan.js'
 import type { Reconciler } from './reconcile.js'
 import { SharedFlight } from './shared-flight.js'
 import type { Life, Tenant } from './tenant.js'
@@ -65,7 +66,7 @@ export class Waker {
     await Promise.resolve()
     const { clock, engine, admission } = this.#host
     const began = clock.monotonic()
-    const phases: Phases = { queue: 0, pull: 0, create: 0, start: 0, probe: 0 }
+    const phases = noPhases()
     for (;;) {
       try {
         await engine.whenUp(signal)

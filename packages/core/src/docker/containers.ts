@@ -1,9 +1,10 @@
 import type Docker from 'dockerode'
 import type { BoxExit, BoxRecord, BoxRef, DriverCall, PoolIdentity } from '../driver.js'
-import { TenantBoxError } from '../errors.js'
+import type { TenantBoxError } from '../errors.js'
 import type { Engine } from './engine.js'
 import { refusalOf } from './engine-failure.js'
 import { toRecord } from './records.js'
+import { startFailed } from './start-failed.js'
 
 /** The engine said no, and why; `error` is that for whoever cannot live with it. */
 export interface Refused {
@@ -75,24 +76,21 @@ export class Containers {
   }
 }
 
-export function whose({ tenant }: BoxRef): string {
+export function whose({ tenant }: Pick<BoxRef, 'tenant'>): string {
   return `tenant ${JSON.stringify(tenant)}`
 }
 
 /** A box cannot do what was asked of it. */
 export function boxFailed(
-  ref: BoxRef,
+  ref: Pick<BoxRef, 'tenant'>,
   what: string,
-  details: Partial<BoxExit> & { phase: 'create' | 'start' | 'ready'; lastLogs?: readonly string[] },
+  {
+    phase,
+    ...exit
+  }: Partial<BoxExit> & { phase: 'create' | 'start' | 'ready'; lastLogs?: readonly string[] },
   cause?: unknown,
 ): TenantBoxError<'START_FAILED'> {
-  const { code, ...rest } = details
-  return new TenantBoxError(
-    'START_FAILED',
-    `The box of ${whose(ref)} ${what}`,
-    { oom: false, lastLogs: [], ...rest, ...(code === undefined ? {} : { code }) },
-    { tenant: ref.tenant, cause },
-  )
+  return startFailed(phase, `The box of ${whose(ref)} ${what}`, exit, { tenant: ref.tenant, cause })
 }
 
 export function boxGone(ref: BoxRef): TenantBoxError<'START_FAILED'> {

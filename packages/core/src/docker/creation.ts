@@ -60,7 +60,7 @@ export class Creation {
     if (taken?.spec === identity.spec) return taken.ref
     const again = taken ? undefined : await this.#make(name, plan, options)
     if (again !== undefined) return this.#checkFolders(refTo(again, identity), plan, options)
-    throw boxFailed(refTo(name, identity), 'is there already, made from another spec. Remove it first.', {
+    throw boxFailed(identity, 'is there already, made from another spec. Remove it first.', {
       phase: 'create',
     })
   }
@@ -103,7 +103,7 @@ export class Creation {
       if (!refusal) throw error
       if (refusal.status === 409) return undefined
       throw boxFailed(
-        refTo(name, plan.identity),
+        plan.identity,
         `cannot be made: ${whyNotStarted(refusal.message, undefined)}`,
         { phase: 'create' },
         refusal,
@@ -149,7 +149,7 @@ export class Creation {
     } catch (error) {
       if (errnoOf(error) !== 'ENOENT') throw error
       throw boxFailed(
-        refTo('', identity),
+        identity,
         `cannot be made: its folder ${folder} is missing.`,
         { phase: 'create' },
         error,

@@ -47,12 +47,14 @@ export async function spawnInBox(
     ),
   )
   const child = new ExecProcess(engine, ref, exec, mark, socket, hasTty, closing)
-  if (typeof tty === 'object') await child.resize(tty.columns, tty.rows)
-  if (signal?.aborted) {
+  try {
+    if (typeof tty === 'object') await child.resize(tty.columns, tty.rows)
+    signal?.throwIfAborted()
+    return child
+  } catch (error) {
     await child.kill()
-    throw signal.reason
+    throw error
   }
-  return child
 }
 
 async function refusable<T>(ref: BoxRef, call: () => Promise<T>): Promise<T> {
@@ -76,6 +78,7 @@ class ExecProcess implements BoxProcess {
   readonly #ref: BoxRef
   readonly #exec: Docker.Exec
   readonly #mark: string
+  #exit: (code: number) => void = () => undefined
 
   constructor(
     engine: Engine,
@@ -93,7 +96,10 @@ class ExecProcess implements BoxProcess {
     this.stdin = halfOf(socket)
     // Nobody has to listen: the failure reaches whoever reads or writes, and `exited`.
     for (const stream of [socket, this.stdin, this.stdout, this.stderr]) stream.on('error', () => undefined)
-    this.exited = this.#watch(socket, tty, closing)
+    this.exited = new Promise((resolve, reject) => {
+      this.#exit = resolve
+      this.#watch(socket, tty, closing).then(resolve, reject)
+    })
     this.exited.catch(() => undefined)
   }
 
@@ -112,7 +118,9 @@ class ExecProcess implements BoxProcess {
         'keeps a process that cannot be ended: its image has no shell, and the engine runs elsewhere or as another user. Stop the box.',
         { phase: 'ready' },
       )
-    await this.#engine.call(`end a process in the box of ${whose(this.#ref)}`, () => this.exited)
+    // Nobody may be reading what it has written: its end does not wait for that.
+    const operation = `end a process in the box of ${whose(this.#ref)}`
+    this.#exit(await this.#engine.call(operation, (_, abortSignal) => this.#exitCode(abortSignal)))
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -140,7 +148,7 @@ class ExecProcess implements BoxProcess {
     for (let wait = FIRST_POLL_MS; ; wait = Math.min(wait * 2, LONGEST_POLL_MS)) {
       const { Running, ExitCode } = await this.#inspect(signal)
       if (!Running && ExitCode !== null) return ExitCode
-      await delay(wait, undefined, { signal })
+      await delay(wait, undefined, { signal }).catch(() => signal.throwIfAborted())
     }
   }
 

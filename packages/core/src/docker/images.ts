@@ -1,12 +1,13 @@
 import type Docker from 'dockerode'
 import type { DriverCall, PullProgress } from '../driver.js'
-import { TenantBoxError } from '../errors.js'
+import type { TenantBoxError } from '../errors.js'
 import { SharedFlight } from '../shared-flight.js'
 import { invalidOption } from '../units.js'
 import type { Engine } from './engine.js'
 import { refusalOf } from './engine-failure.js'
 import type { ResolvedDockerOptions } from './options.js'
 import { pull } from './pull.js'
+import { startFailed } from './start-failed.js'
 
 const REFERENCE = /^[a-zA-Z0-9][\w.:/@-]*$/
 
@@ -49,6 +50,7 @@ export class Images {
    * @throws TenantBoxError `START_FAILED` with phase `pull`
    */
   async prepare(image: string, { signal }: DriverCall, onPull: Listener | undefined): Promise<string> {
+    signal?.throwIfAborted()
     assertReference(image)
     const known = this.#options.pull === 'always' ? undefined : this.#ids.get(image)
     if (known !== undefined) return known
@@ -125,9 +127,5 @@ function assertReference(image: string): void {
 }
 
 function missing(image: string, why: string): TenantBoxError<'START_FAILED'> {
-  return new TenantBoxError('START_FAILED', `Image ${JSON.stringify(image)} is missing: ${why}.`, {
-    phase: 'pull',
-    oom: false,
-    lastLogs: [],
-  })
+  return startFailed('pull', `Image ${JSON.stringify(image)} is missing: ${why}.`)
 }

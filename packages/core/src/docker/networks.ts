@@ -5,6 +5,7 @@ import { invalidOption } from '../units.js'
 import type { Engine } from './engine.js'
 import { refusalOf } from './engine-failure.js'
 import { hasPoolLabels, ownerFilter, poolLabels } from './ownership.js'
+import { startFailed } from './start-failed.js'
 
 /** Modes of the engine that are no networks: they would hand a box the host's network or another container's. */
 const NO_NETWORK = /^(host|none|default|(container|ns):.*)$/
@@ -29,6 +30,7 @@ export class Networks {
     { network, transport }: ResolvedBoxSpec,
     { signal }: DriverCall,
   ): Promise<string | undefined> {
+    signal?.throwIfAborted()
     if (typeof network === 'object') {
       await this.#assertExists(network.name, signal)
       return network.name
@@ -136,9 +138,5 @@ export class Networks {
 }
 
 function networkFailed(name: string, why: string, advice: string): TenantBoxError<'START_FAILED'> {
-  return new TenantBoxError('START_FAILED', `Network ${name} cannot be used: ${why}. ${advice}.`, {
-    phase: 'create',
-    oom: false,
-    lastLogs: [],
-  })
+  return startFailed('create', `Network ${name} cannot be used: ${why}. ${advice}.`)
 }

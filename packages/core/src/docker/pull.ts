@@ -1,9 +1,10 @@
 import type { PullProgress } from '../driver.js'
-import { TenantBoxError } from '../errors.js'
+import type { TenantBoxError } from '../errors.js'
 import type { Engine } from './engine.js'
 import { refusalOf } from './engine-failure.js'
 import { jsonLines } from './json-lines.js'
 import type { RegistryAuth } from './options.js'
+import { startFailed } from './start-failed.js'
 
 /** Longest time without any news of a pull: unpacking a large layer is quiet for a while. */
 const SILENCE_MS = 180_000
@@ -101,10 +102,9 @@ interface PullLine {
   readonly progressDetail?: { readonly current?: number; readonly total?: number }
 }
 
-export function pullFailed(image: string, why: string): TenantBoxError<'START_FAILED'> {
-  return new TenantBoxError(
-    'START_FAILED',
-    `Image ${JSON.stringify(image)} cannot be pulled: ${why}. Check its name, build it on the engine's machine, or give docker({ auth }) the registry's credentials.`,
-    { phase: 'pull', oom: false, lastLogs: [] },
+function pullFailed(image: string, why: string): TenantBoxError<'START_FAILED'> {
+  return startFailed(
+    'pull',
+    `Image ${JSON.stringify(image)} cannot be pulled: ${why.replace(/[.\s]*$/, '')}. Check its name, build it on the engine's machine, or give docker({ auth }) the registry's credentials.`,
   )
 }

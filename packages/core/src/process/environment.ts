@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import type { ResolvedBoxSpec } from '../driver.js'
 import { TenantBoxError } from '../errors.js'
 import type { TenantFolders } from '../tenant-dirs.js'
-import { MARK, SCRIPT_ENV } from './sweep.js'
+import { hostPath, MARK } from './sweep.js'
 
 /** The environment of a box: what a container's agent finds in its own, with this machine's paths. */
 export function environmentOf(
@@ -13,7 +13,7 @@ export function environmentOf(
 ): Readonly<Record<string, string>> {
   const { folders, shortRoot, port, mark } = about
   return {
-    ...SCRIPT_ENV,
+    ...hostPath(),
     HOME: folders.workspace,
     ...spec.env,
     ...(port === undefined

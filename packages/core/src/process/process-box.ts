@@ -93,7 +93,9 @@ export class ProcessBox {
     this.#host.happened('renamed', this.ref)
   }
 
-  hold(held: boolean): void {
+  /** Whether this process, while it has nothing else to do, waits for the box. A start under way comes first. */
+  async hold(held: boolean): Promise<void> {
+    await this.#starting?.catch(() => undefined)
     this.#life?.hold(held)
   }
 

@@ -100,7 +100,7 @@ export class ProcessEngine implements ProcessBoxHost {
 
   /** Whether this process, while it has nothing else to do, waits for the boxes. Without any there is no watchdog either. */
   async hold(held: boolean): Promise<void> {
-    for (const box of this.boxes) box.hold(held)
+    await Promise.all(this.boxes.map((box) => box.hold(held)))
     if (held || this.boxes.some((box) => box.record.state !== 'stopped')) return
     await this.watchdog.end()
     this.#paths = this.#newPaths()

@@ -4,8 +4,10 @@ import { promisify } from 'node:util'
 /** In the environment of every process of a box, and so of all its descendants that do not clear theirs. */
 export const MARK = 'TENANTBOX_MARK'
 
-/** What scripts of ours run with: nothing of the host's but where its programs are. */
-export const SCRIPT_ENV = { PATH: process.env.PATH ?? '/usr/local/bin:/usr/bin:/bin' }
+/** Of the host's environment only where its programs are: for boxes, and for scripts of ours. */
+export function hostPath(): { readonly PATH: string } {
+  return { PATH: process.env.PATH ?? '/usr/local/bin:/usr/bin:/bin' }
+}
 
 /**
  * `sweep on off` kills the processes whose mark begins with `on` but not with `off`, and looks again until there are
@@ -38,5 +40,5 @@ const run = promisify(execFile)
 
 /** Kills every process whose mark begins with `on` but not with `off`. */
 export async function sweep(on: string, off = 'none'): Promise<void> {
-  await run('/bin/sh', ['-c', `${SWEEP} sweep "$1" "$2"`, 'sh', on, off], { env: SCRIPT_ENV })
+  await run('/bin/sh', ['-c', `${SWEEP} sweep "$1" "$2"`, 'sh', on, off], { env: hostPath() })
 }

@@ -1,15 +1,15 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { SCRIPT_ENV, SWEEP } from './sweep.js'
+import { hostPath, SWEEP } from './sweep.js'
 
 /**
- * Reads what to end when its input ends: that happens however the gateway ends, also by SIGKILL, as then the kernel
- * closes the other side. The ends of its own life are the gateway's alone to decide.
+ * Reads what there is to end, and ends it when its input ends: that happens however the gateway ends, also by SIGKILL,
+ * as the kernel then closes the other side.
  */
 const SCRIPT = `${SWEEP}
 trap '' HUP INT TERM
 groups=
-folders=
+folder=
 while read -r verb value; do
   case $verb in
     guard) groups="$groups $value" ;;
@@ -18,12 +18,12 @@ while read -r verb value; do
       for group in $groups; do [ "$group" = "$value" ] || kept="$kept $group"; done
       groups=$kept
       ;;
-    remove) folders=$value ;;
+    remove) folder=$value ;;
   esac
 done
 for group in $groups; do kill -s KILL -- "-$group" 2>/dev/null; done
 sweep "$1" none
-[ -z "$folders" ] || rm -rf -- "$folders"
+[ -z "$folder" ] || rm -rf -- "$folder"
 `
 
 /** A small process that outlives this one, to end what this one leaves behind. */
@@ -32,32 +32,20 @@ export class Watchdog {
   readonly #groups = new Set<number>()
   #folder: string | undefined
   #child: ChildProcess | undefined
+  #beginning: Promise<void> | undefined
 
   /** @param mark What the marks of all that it guards begin with. */
   constructor(mark: string) {
     this.#mark = mark
   }
 
-  /** Makes sure that it watches. Whatever is started after that ends with this process. */
+  /** Makes sure that it watches. Whatever is guarded after that ends with this process. */
   async watch(): Promise<void> {
     if (this.#child) return
-    const child = spawn('/bin/sh', ['-c', SCRIPT, 'sh', this.#mark], {
-      env: SCRIPT_ENV,
-      stdio: ['pipe', 'ignore', 'ignore'],
-      // Out of reach of what a terminal sends to this process's group.
-      detached: true,
+    this.#beginning ??= this.#begin().finally(() => {
+      this.#beginning = undefined
     })
-    this.#child = child
-    const forget = (): void => {
-      if (this.#child === child) this.#child = undefined
-    }
-    child.once('exit', forget)
-    // Somebody killed it; the next start begins another.
-    child.stdin?.on('error', forget)
-    child.unref()
-    await once(child, 'spawn')
-    if (this.#folder) this.#tell('remove', this.#folder)
-    for (const pid of this.#groups) this.#tell('guard', pid)
+    await this.#beginning
   }
 
   /** A process group to be killed. */
@@ -81,14 +69,34 @@ export class Watchdog {
   /** Lets it do its work now, and end. */
   async end(): Promise<void> {
     const child = this.#child
-    if (!child || child.exitCode !== null) return
+    if (!child) return
+    const exited = once(child, 'exit')
     child.ref()
     child.stdin?.end()
-    await once(child, 'exit')
+    await exited
     this.#folder = undefined
   }
 
-  #tell(verb: string, value: string | number): void {
+  async #begin(): Promise<void> {
+    const child = spawn('/bin/sh', ['-c', SCRIPT, 'sh', this.#mark], {
+      env: hostPath(),
+      stdio: ['pipe', 'ignore', 'ignore'],
+      // Out of reach of what a terminal sends to this process's group.
+      detached: true,
+    })
+    // Somebody killed it: the next start begins another.
+    child.once('exit', () => {
+      this.#child = undefined
+    })
+    child.stdin?.on('error', () => undefined)
+    child.unref()
+    await once(child, 'spawn')
+    this.#child = child
+    if (this.#folder !== undefined) this.#tell('remove', this.#folder)
+    for (const pid of this.#groups) this.#tell('guard', pid)
+  }
+
+  #tell(verb: 'guard' | 'release' | 'remove', value: string | number): void {
     this.#child?.stdin?.write(`${verb} ${value}\n`)
   }
 }

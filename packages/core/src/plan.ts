@@ -1,0 +1,103 @@
+import type { BoxTemplate } from './box-spec.js'
+import type { Clock } from './clock.js'
+import type { Driver, DriverReport, ResolvedBoxSpec } from './driver.js'
+import type { PoolEvents } from './lifecycle.js'
+import { applyOverrides, type Settings, type TenantOverrides } from './options.js'
+import { inPhase } from './start-failure.js'
+import type { Tenant } from './tenant.js'
+import type { Owner, TenantDirs, TenantFolders } from './tenant-dirs.js'
+import { deadline, orAbort } from './wait.js'
+
+export type Phases = PoolEvents['ready']['phases']
+
+export function noPhases(): Phases {
+  return { queue: 0, pull: 0, create: 0, start: 0, probe: 0 }
+}
+
+/** What planning needs of the pool. */
+export interface PlanHost {
+  readonly clock: Clock
+  readonly driver: Pick<Driver, 'prepare'>
+  readonly settings: Settings
+  readonly report: Pick<DriverReport, 'transport' | 'uids'>
+  readonly dirs: Pick<TenantDirs, 'ensure' | 'fingerprint' | 'folders'>
+  pulling(event: PoolEvents['pull']): void
+}
+
+/** A tenant's box as it should be now. */
+export interface BoxPlan {
+  readonly template: BoxTemplate
+  readonly spec: ResolvedBoxSpec
+  /** Differs whenever a box made from this plan would. */
+  readonly hash: string
+  readonly folders: TenantFolders
+  readonly owner: Owner | undefined
+}
+
+/** What an agent listens on in its box where sockets cannot cross. */
+const DEFAULT_PORT = 8080
+
+/** Works out what a tenant's box should be made of: the pool's options, the tenant's overrides, its uid, the image there is. */
+export class BoxPlanner {
+  readonly #host: PlanHost
+
+  constructor(host: PlanHost) {
+    this.#host = host
+  }
+
+  /** Makes the tenant's folder and pulls the image if it must. */
+  async plan(tenant: Tenant, phases: Phases, signal: AbortSignal): Promise<BoxPlan> {
+    const { settings, dirs, report, clock } = this.#host
+    const overrides = await this.#overrides(tenant, signal)
+    const { box: template, idle } = applyOverrides(settings, overrides)
+    tenant.idle = overrides.idle ? idle : undefined
+    const perTenant = template.user === undefined || template.user === 'per-tenant'
+    const { uid } = await dirs.ensure(tenant.id, tenant.slug, perTenant ? report.uids : undefined)
+    const spec = resolveFor(template, perTenant ? uid : undefined, report.transport)
+    const began = clock.monotonic()
+    const image = await this.#imageOf(tenant, spec, signal)
+    phases.pull += clock.monotonic() - began
+    // Neither the uid nor the folders are part of the hash: they are the tenant's for good.
+    const { user: _, ...shared } = spec
+    return {
+      template,
+      spec,
+      hash: dirs.fingerprint({ ...shared, user: template.user ?? 'default', image }),
+      folders: dirs.folders(tenant.slug),
+      owner: spec.user,
+    }
+  }
+
+  async #overrides(tenant: Tenant, signal: AbortSignal): Promise<TenantOverrides> {
+    const { settings, clock } = this.#host
+    if (!settings.perTenant) return {}
+    const bound = deadline(clock, 'perTenant', { signal, timeout: settings.timeouts.wake, tenant: tenant.id })
+    try {
+      return (await orAbort(Promise.resolve(settings.perTenant(tenant.id, bound.signal)), bound.signal)) ?? {}
+    } finally {
+      bound.done()
+    }
+  }
+
+  async #imageOf(tenant: Tenant, spec: ResolvedBoxSpec, signal: AbortSignal): Promise<string> {
+    const { driver, clock } = this.#host
+    const onPull = (progress: Omit<PoolEvents['pull'], 'at'>): void =>
+      this.#host.pulling({ at: clock.now(), ...progress })
+    const { image } = await inPhase(tenant, 'pull', () => driver.prepare(spec, { signal, onPull }))
+    return image
+  }
+}
+
+function resolveFor(
+  template: BoxTemplate,
+  uid: number | undefined,
+  transport: 'socket' | 'port',
+): ResolvedBoxSpec {
+  const { secrets: _, ready, user, transport: asked, ...rest } = template
+  return {
+    ...rest,
+    healthcheck: ready === 'healthcheck',
+    transport: asked !== 'auto' ? asked : transport === 'socket' ? 'socket' : { port: DEFAULT_PORT },
+    user: typeof user === 'object' ? user : uid === undefined ? undefined : { uid, gid: uid },
+  }
+}
