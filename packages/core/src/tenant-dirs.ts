@@ -7,7 +7,6 @@ import {
   mkdir,
   open,
   readdir,
-  readFile,
   rename,
   utimes,
   writeFile,
@@ -18,6 +17,7 @@ import type { PoolIdentity } from './driver.js'
 import { errnoOf } from './errno.js'
 import { TenantBoxError } from './errors.js'
 import { slugOf } from './identity.js'
+import { canonicalJson, readJson, writeAtomically } from './json-file.js'
 import { toMessage } from './text.js'
 
 /** Host-only folder of the pool itself. No slug begins with a dot. */
@@ -281,41 +281,6 @@ async function isDirectory(path: string): Promise<boolean> {
   }
 }
 
-/** Undefined when there is no such file; `null` when it holds no JSON. */
-async function readJson(path: string): Promise<unknown> {
-  let text: string
-  try {
-    text = await readFile(path, 'utf8')
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return undefined
-    throw error
-  }
-  try {
-    return JSON.parse(text)
-  } catch {
-    // What is no JSON is not ours; the caller decides what that means.
-    return null
-  }
-}
-
-async function writeAtomically(path: string, text: string): Promise<void> {
-  const temporary = `${path}.${randomUUID()}`
-  const file = await open(temporary, 'wx', 0o600)
-  try {
-    await file.writeFile(text)
-    await file.sync()
-  } finally {
-    await file.close()
-  }
-  await rename(temporary, path)
-  const directory = await open(join(path, '..'), constants.O_RDONLY | constants.O_DIRECTORY)
-  try {
-    await directory.sync()
-  } finally {
-    await directory.close()
-  }
-}
-
 function newTenantFile(id: string, uid: number | undefined): TenantFile {
   return { version: 1, id, createdAt: new Date().toISOString(), ...(uid === undefined ? {} : { uid }) }
 }
@@ -334,14 +299,5 @@ function isPoolFile(value: unknown): value is { version: number; name: string; o
     typeof owner === 'string' &&
     typeof key === 'string' &&
     /^[0-9a-f]{64}$/.test(key)
-  )
-}
-
-/** JSON with sorted keys, so that the order in which options were written makes no difference. */
-function canonicalJson(value: unknown): string {
-  return JSON.stringify(value, (_, inner: unknown) =>
-    inner !== null && typeof inner === 'object' && !Array.isArray(inner)
-      ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : inner,
   )
 }
