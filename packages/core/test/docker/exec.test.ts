@@ -122,6 +122,16 @@ describe('ending a spawned process', () => {
     await child.kill()
   })
 
+  it('waits for nobody to read what it wrote', async () => {
+    const { driver, ref } = await runningBox()
+    const child = await driver.spawn(ref, {
+      command: ['/bin/perl', '-e', '$| = 1; print "x" x 10_000 while 1'],
+    })
+    await once(child.stdout, 'readable')
+    await child.kill()
+    expect(await child.exited).toBe(137)
+  })
+
   it('happens when it is disposed of, and when the caller has given up meanwhile', async () => {
     const { driver, ref } = await runningBox()
     const child = await driver.spawn(ref, { command: ['/bin/sh', '-c', 'echo up; exec sleep 1001'] })
