@@ -131,6 +131,7 @@ function environment({ env, transport }: ResolvedBoxSpec): string[] {
       ? { TENANTBOX_SOCKET: `${RUN}/${AGENT_SOCKET}` }
       : { TENANTBOX_PORT: String(transport.port) }),
     TENANTBOX_GATEWAY: `${GATEWAY}/gateway.sock`,
+    TENANTBOX_SECRETS: SECRETS,
   }
   return Object.entries(all).map(([name, value]) => `${name}=${value}`)
 }
