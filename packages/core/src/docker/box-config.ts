@@ -39,6 +39,7 @@ export const AGENT_SOCKET = 'agent.sock'
 const WORKSPACE = '/workspace'
 const RUN = '/run/tenantbox'
 const GATEWAY = '/run/gateway'
+const SECRETS = '/run/secrets'
 
 const OPEN_FILES = 8192
 
@@ -117,7 +118,7 @@ function mounts({ pool, identity, spec, options, accounts }: BoxPlan): ResolvedM
     own('workspace', WORKSPACE, false),
     own('run', RUN, false),
     own('gateway', GATEWAY, true),
-    own('secrets', '/run/secrets', true),
+    own('secrets', SECRETS, true),
     ...(accounts ? [own('passwd', '/etc/passwd', true), own('group', '/etc/group', true)] : []),
     ...spec.mounts,
   ]
