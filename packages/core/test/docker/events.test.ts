@@ -156,10 +156,12 @@ describe('a wake from stopped', () => {
     const { driver } = await makeWorld()
     const tag = `${image.split(':')[1]}-moving`
     const spec = specOf(`tenantbox-test:${tag}`)
+    const made = new Set<string>()
     const move = async (change: string) => {
-      const made = await engine.createContainer({ Image: image, Cmd: ['-'], Labels: { change } })
-      await made.commit({ repo: 'tenantbox-test', tag })
-      await made.remove()
+      const source = await engine.createContainer({ Image: image, Cmd: ['-'], Labels: { change } })
+      const { Id } = await source.commit({ repo: 'tenantbox-test', tag })
+      made.add(Id)
+      await source.remove()
     }
     const { controller, signal } = watching()
     try {
@@ -167,8 +169,7 @@ describe('a wake from stopped', () => {
       const ids = [(await driver.prepare(spec)).image]
       await move('2')
       ids.push((await driver.prepare(spec)).image)
-      const events = await driver.watch({ signal })
-      void events
+      await driver.watch({ signal })
       ids.push((await driver.prepare(spec)).image)
       await move('3')
       // The event comes on its own connection.
@@ -177,7 +178,7 @@ describe('a wake from stopped', () => {
       expect(ids[2]).toBe(ids[1])
     } finally {
       controller.abort()
-      await engine.getImage(spec.image).remove({ force: true })
+      for (const id of made) await engine.getImage(id).remove({ force: true })
     }
   })
 })
