@@ -1,0 +1,123 @@
+import type { StandardSchemaV1 } from '@standard-schema/spec'
+import type { SessionEntry } from './entry.js'
+import { parseEntry } from './entry-check.js'
+import { shown, WorkspaceError } from './errors.js'
+import type { HeldFile } from './held-file.js'
+import type { Json } from './json.js'
+import { endOfLines, type Line, linesBackward, linesForward } from './line-reader.js'
+import { type OnProblem, ProblemReport } from './problem.js'
+import { checkWith } from './schema.js'
+import { openSession, SESSION_FILE } from './session-file.js'
+
+export interface ReadOptions {
+  /** From the last entry to the first. @default false */
+  reverse?: boolean
+  /** The id of the entry to begin with, or an ISO 8601 time: then the first entry, in that direction, of that time. */
+  from?: string
+  /** Only the entries of one conversation. */
+  thread?: string
+}
+
+/** Turns lines into entries, and reports those that are none. */
+export class EntryParser {
+  readonly #schema: StandardSchemaV1<Json, Json> | undefined
+  readonly #report: ProblemReport
+
+  constructor(schema: StandardSchemaV1<Json, Json> | undefined, onProblem: OnProblem) {
+    this.#schema = schema
+    this.#report = new ProblemReport(onProblem)
+  }
+
+  /** A promise only where the app's schema has to be asked. */
+  parse(line: Line): SessionEntry | undefined | Promise<SessionEntry | undefined> {
+    if ('fault' in line) return this.#reject(line.offset, line.fault)
+    const parsed = parseEntry(line.text)
+    if ('fault' in parsed) return this.#reject(line.offset, parsed.fault)
+    const { entry } = parsed
+    return this.#schema && entry.meta !== undefined ? this.#checked(entry, entry.meta, line.offset) : entry
+  }
+
+  /** Reports a last line without its newline, and says where the others end. */
+  async completeEnd(file: HeldFile): Promise<number> {
+    const size = file.size()
+    const end = await endOfLines(file, { end: size })
+    if (end < size) this.#reject(end, 'is torn: its newline is missing. It is passed over, and ended by the next append')
+    return end
+  }
+
+  async #checked(entry: SessionEntry, meta: Json, offset: number): Promise<SessionEntry | undefined> {
+    const checked = await checkWith(this.#schema, meta)
+    if ('fault' in checked) return this.#reject(offset, `meta ${checked.fault}`)
+    return { ...entry, meta: checked.value }
+  }
+
+  #reject(offset: number, fault: string): undefined {
+    this.#report.add({ file: SESSION_FILE, offset, message: `The line at byte ${offset} ${fault}.` })
+  }
+}
+
+export async function* readEntries(
+  directory: string,
+  options: ReadOptions,
+  schema: StandardSchemaV1<Json, Json> | undefined,
+  onProblem: OnProblem,
+): AsyncGenerator<SessionEntry> {
+  const { reverse = false, from, thread } = options
+  using file = openSession(directory)
+  const parser = new EntryParser(schema, onProblem)
+  const begins = from === undefined ? () => true : beginsAt(from, reverse)
+  let begun = from === undefined
+  if (file) {
+    const end = await parser.completeEnd(file)
+    for await (const lines of reverse ? linesBackward(file, { end }) : linesForward(file, { end }))
+      for (const line of lines) {
+        const parsed = parser.parse(line)
+        const entry = parsed instanceof Promise ? await parsed : parsed
+        if (!entry) continue
+        begun ||= begins(entry)
+        if (begun && (thread === undefined || entry.thread === thread)) yield entry
+      }
+  }
+  if (from !== undefined && !begun && timeOf(from) === undefined) throw noEntry(from)
+}
+
+/** The byte at which the entry with that id, or the first of that time or later, begins. */
+export async function findEntry(file: HeldFile, wanted: string): Promise<number | undefined> {
+  const time = timeOf(wanted)
+  let found: number | undefined
+  for await (const lines of linesBackward(file))
+    for (const line of lines) {
+      if (!('text' in line)) continue
+      const parsed = parseEntry(line.text)
+      if (!('entry' in parsed)) continue
+      if (parsed.entry.id === wanted) return line.offset
+      if (time !== undefined && Date.parse(parsed.entry.at) >= time) found = line.offset
+    }
+  return found
+}
+
+/** How many entries stand before a byte. */
+export async function countEntries(file: HeldFile, end: number): Promise<number> {
+  let count = 0
+  for await (const lines of linesForward(file, { end }))
+    for (const line of lines) if ('text' in line && 'entry' in parseEntry(line.text)) count++
+  return count
+}
+
+function beginsAt(from: string, reverse: boolean): (entry: SessionEntry) => boolean {
+  const time = timeOf(from)
+  return ({ id, at }) => {
+    if (id === from) return true
+    if (time === undefined) return false
+    return reverse ? Date.parse(at) <= time : Date.parse(at) >= time
+  }
+}
+
+/** A time with an offset; anything else can only be an id. */
+function timeOf(text: string): number | undefined {
+  return /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/.test(text) ? Date.parse(text) : undefined
+}
+
+function noEntry(from: string): WorkspaceError<'NOT_FOUND'> {
+  return new WorkspaceError('NOT_FOUND', `${SESSION_FILE} has no entry ${shown(from)}.`, { path: SESSION_FILE })
+}
