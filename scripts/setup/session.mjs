@@ -8,9 +8,9 @@ import { NAMESPACES } from './private-engine.mjs'
 import { printFailure, SetupError, step } from './terminal.mjs'
 
 /**
- * What the work of a session is given. `missing`: why there is no engine, if there is none. `run` starts a command in
- * this terminal, where it reaches the engine, and resolves with its exit code.
- * @typedef {{ missing: readonly string[] | undefined, run(...command: string[]): Promise<number> }} Session
+ * What the work of a session is given: an image that has Node or, where there is no engine, why. `run` starts a command
+ * in this terminal, where it reaches the engine, and resolves with its exit code.
+ * @typedef {{ image?: string, missing?: readonly string[], run(...command: string[]): Promise<number> }} Session
  */
 
 /** How long an interrupted command may take to end by itself, in milliseconds. */
@@ -75,7 +75,7 @@ async function withEngine(choice, signal, work) {
       TENANTBOX_TEST_ATTACKER_IMAGE: images.attacker,
     }
     const inside = init === undefined ? [] : enter(init)
-    return await work({ missing: undefined, run: (...command) => run([...inside, ...command], env, signal) })
+    return await work({ image: images.agent, run: (...command) => run([...inside, ...command], env, signal) })
   } finally {
     await keeper.close()
   }
