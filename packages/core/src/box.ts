@@ -33,6 +33,8 @@ export interface BoxHost {
     options: CallOptions,
     work: (signal: AbortSignal) => Promise<T>,
   ): Promise<T>
+  /** The agent has answered in time. */
+  answered(life: Life): void
   /** An operation failed in a way that may mean that the box is not what the pool thinks it is. */
   failed(life: Life, error: unknown): void
 }
@@ -152,12 +154,13 @@ export class Box implements TenantBox {
 /** A request to the agent under a lease, which ends with the body of the response. */
 export async function fetchUnder(
   lease: BoxLease,
-  host: Pick<BoxHost, 'failed' | 'clock'>,
+  host: Pick<BoxHost, 'answered' | 'failed' | 'clock'>,
   path: string,
   request: RequestInit,
 ): Promise<Response> {
   try {
     const response = await lease.life.transport.fetch(path, { ...request, signal: lease.signal })
+    host.answered(lease.life)
     return endWithBody(response, () => lease.release(), { clock: host.clock })
   } catch (error) {
     throw endFailed(lease, host, error)
@@ -167,13 +170,14 @@ export async function fetchUnder(
 /** One message to the agent under a lease, which ends with the answer. */
 export async function* askUnder(
   lease: BoxLease,
-  host: Pick<BoxHost, 'failed' | 'clock'>,
+  host: Pick<BoxHost, 'answered' | 'failed' | 'clock'>,
   message: MessageInput,
 ): AsyncIterable<AgentEvent> {
   try {
     const { transport, tenantId: tenant } = lease.life
     const ask = (path: string, init?: RequestInit) => transport.fetch(path, init)
     yield* askAgent(ask, message, lease.signal, { tenant, clock: host.clock })
+    host.answered(lease.life)
   } catch (error) {
     throw endFailed(lease, host, error)
   } finally {

@@ -6,11 +6,15 @@ import { isTenantBoxError } from './errors.js'
 import type { LeaseOutcome } from './lease.js'
 import type { PoolEvents } from './lifecycle.js'
 import type { Reaper } from './reaper.js'
+import type { Sleeper } from './sleep.js'
 import type { BoxLease, Life, Tenant } from './tenant.js'
 import type { TenantBox } from './tenant-box.js'
 import { toMilliseconds } from './units.js'
 import { type CallOptions, deadline, orAbort } from './wait.js'
 import type { Waker } from './wake.js'
+
+/** An agent that misses so many deadlines in a row hangs: its box counts as unhealthy and is stopped. */
+export const MISSED_DEADLINES = 3
 
 /** What leasing needs of the pool. */
 export interface LeasingHost {
@@ -18,6 +22,7 @@ export interface LeasingHost {
   readonly driver: Pick<Driver, 'spawn' | 'stats' | 'dial'>
   readonly waker: Pick<Waker, 'isAwake' | 'wake' | 'resume'>
   readonly reaper: Pick<Reaper, 'track'>
+  readonly sleeper: Pick<Sleeper, 'stopHung'>
   workspaceOf(slug: string): string
   noteActivity(tenant: Tenant): void
   settle(tenant: Tenant): void
@@ -136,11 +141,23 @@ export class Leasing implements BoxHost {
     }
   }
 
-  /** The agent could not be reached: before the next use the engine is asked, and the agent probed. */
+  answered(life: Life): void {
+    life.missed = 0
+  }
+
+  /**
+   * An agent that could not be reached: before the next use the engine is asked, and the agent probed. One that did not
+   * answer in time is stopped after the last of `MISSED_DEADLINES`, whoever else has a lease: it answers nobody.
+   */
   failed(life: Life, error: unknown): void {
-    if (life.end || !(isTenantBoxError(error, 'AGENT_FAILED') && !error.details.sent)) return
-    life.ready = false
-    life.tenant.knownIn = -1
+    if (life.end) return
+    if (isTenantBoxError(error, 'AGENT_FAILED') && !error.details.sent) {
+      life.ready = false
+      life.tenant.knownIn = -1
+    }
+    // A request's body may come from another tenant's agent, and fail as that does.
+    const missed = isTenantBoxError(error, 'TIMEOUT') && error.tenant === life.tenantId
+    if (missed && ++life.missed >= MISSED_DEADLINES) void this.#host.sleeper.stopHung(life)
   }
 
   async #whenAwake<T>(

@@ -65,7 +65,10 @@ export interface PoolOptions {
         wake?: Duration | undefined
         /** Connecting to the agent. @default '5s' */
         connect?: Duration | undefined
-        /** From the request to the agent's first byte. @default '10m' */
+        /**
+         * From the request to the agent's first byte. An agent that misses its deadlines (this, `connect`, `silence`)
+         * three times in a row is unhealthy, and its box is stopped. @default '10m'
+         */
         firstByte?: Duration | false | undefined
         /** Between two pieces of an answer. @default '10m' */
         silence?: Duration | false | undefined

@@ -99,6 +99,24 @@ export class Sleeper {
     }
   }
 
+  /** Stops the box of a life whose agent hangs, whoever wants it. */
+  async stopHung(life: Life): Promise<void> {
+    const { tenant } = life
+    try {
+      await tenant.serial.run(async () => {
+        await this.#host.reconciler.refresh(tenant)
+        if (!life.end) await this.#down(tenant, 'stop', 'unhealthy')
+      })
+    } catch (cause) {
+      this.#host.warn(
+        'UNHEALTHY_NOT_STOPPED',
+        `The agent of tenant ${JSON.stringify(tenant.id)} hangs, and its box could not be stopped: ${toMessage(cause)}`,
+        { tenant: tenant.id, cause },
+      )
+    }
+    this.#host.settle(tenant)
+  }
+
   /** Takes a live box down at once, whoever wants it. Under the tenant's lock. */
   async putDown(tenant: Tenant, reason: DownReason): Promise<void> {
     await this.#down(tenant, 'stop', reason)

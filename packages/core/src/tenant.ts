@@ -44,7 +44,7 @@ export class Life implements Leasable {
   readonly leases = new Set<BoxLease>()
   /** Whether this process has seen it ready; a box taken over from an earlier one has yet to show it. */
   ready = false
-  /** Deadlines missed in a row. */
+  /** Deadlines that the agent has missed in a row. */
   missed = 0
   /** The handle that callers without a lease share. */
   handle: TenantBox | undefined
