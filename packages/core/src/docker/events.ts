@@ -94,7 +94,7 @@ async function* boxEvents(
 }
 
 /** Undefined for an event of no interest, or of a container that is not this pool's. */
-export function toDriverEvent(
+function toDriverEvent(
   { Action, Actor, time, timeNano }: EngineEvent,
   pool: PoolIdentity,
 ): DriverEvent | undefined {

@@ -5,7 +5,8 @@
  *
  * Denied beyond that default: sockets of all but the families below, so AF_VSOCK (reaches the hypervisor) and AF_ALG
  * (CVE-2026-31431) too; `socketcall`, the 32-bit way around that; and `io_uring_*`, whose work no filter sees. Names
- * that the machine's architecture or libseccomp does not have are skipped by the runtime.
+ * that the machine's architecture or libseccomp does not have are skipped by the runtime. No rule depends on
+ * capabilities, as boxes have none; who adds some by `hostConfig` names a profile of their own in its `SecurityOpt`.
  */
 const ALLOWED = {
   files: `access chdir chmod chown chown32 close close_range copy_file_range creat dup dup2 dup3 faccessat faccessat2

@@ -56,7 +56,7 @@ function find(program: string): string {
 }
 
 function librariesOf(path: string): string[] {
-  const listed = execFileSync('ldd', [path], { encoding: 'utf8' })
+  const listed = execFileSync('/usr/bin/ldd', [path], { encoding: 'utf8' })
   return [...listed.matchAll(/(\/\S+) \(0x/g)].map((match) => match[1] ?? '')
 }
 

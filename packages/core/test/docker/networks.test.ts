@@ -1,7 +1,12 @@
 import { once } from 'node:events'
-import { describe, expect, it } from 'vitest'
+import { createServer } from 'node:http'
+import Docker from 'dockerode'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { Engine } from '../../src/docker/engine.js'
+import { Networks } from '../../src/docker/networks.js'
 import { isTenantBoxError } from '../../src/errors.js'
 import { LABELS } from '../../src/identity.js'
+import { listenOnSocket } from './engine-proxy.js'
 import { engine, failure, makeWorld, shell, specOf, useToolImage } from './world.js'
 
 const image = useToolImage()
@@ -43,6 +48,23 @@ describe("network: 'internet'", () => {
     } finally {
       await foreign.remove()
     }
+  })
+})
+
+describe('an engine that cannot make bridges', () => {
+  it('is START_FAILED, with its reason and what to do', async () => {
+    const server = createServer((request, response) => {
+      const made = request.method === 'POST'
+      response.writeHead(made ? 500 : 404, { 'content-type': 'application/json' })
+      response.end(JSON.stringify({ message: made ? 'iptables: command not found' : 'no such network' }))
+    })
+    onTestFinished(() => server.closeAllConnections())
+    const client = new Docker({ socketPath: await listenOnSocket(server) })
+    const networks = new Networks(new Engine(client, true, 5_000), { name: 'p', owner: 'o', dataDir: '/' })
+    const error = await failure(networks.prepare(specOf(image, { network: 'internet' }), {}))
+    expect(isTenantBoxError(error, 'START_FAILED') && error.details.phase).toBe('create')
+    expect(String(error)).toContain('iptables: command not found')
+    expect(String(error)).toContain("network: 'none'")
   })
 })
 
