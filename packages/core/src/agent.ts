@@ -160,12 +160,12 @@ function tellCancelled(fetch: AgentFetch, id: string): void {
 }
 
 /**
- * An answer over whatever `run` yields. `run` is called when the answer is first read; its signal
- * aborts when the reader leaves while an event is awaited.
+ * An answer over whatever `run` yields. `run` is called when the answer is first read; its signal aborts when the reader
+ * leaves while an event is awaited.
  */
 export function createAnswer(
-  tenant: string,
   run: (signal: AbortSignal) => AsyncIterable<AgentEvent>,
+  { tenant }: { tenant?: string | undefined } = {},
 ): Answer {
   let taken = false
   const answer: Answer = {
@@ -189,33 +189,43 @@ export function createAnswer(
 
 /** An iterator that can be left while its next event is awaited: a generator alone would first wait for that. */
 function cancellable(run: (signal: AbortSignal) => AsyncIterable<AgentEvent>): AsyncIterator<AgentEvent> {
-  const controller = new AbortController()
+  const left = new AbortController()
   let events: AsyncIterator<AgentEvent> | undefined
   let awaited = 0
+  const over = { done: true, value: undefined } as const
   return {
     async next() {
-      events ??= run(controller.signal)[Symbol.asyncIterator]()
+      if (left.signal.aborted) return over
+      events ??= run(left.signal)[Symbol.asyncIterator]()
       awaited++
       try {
         return await events.next()
+      } catch (error) {
+        // Its reader has left: it need not hear that this has ended what it waited for.
+        if (left.signal.aborted) return over
+        throw error
       } finally {
         awaited--
       }
     },
     async return() {
-      if (awaited > 0) controller.abort(new DOMException('The answer was left by its reader.', 'AbortError'))
+      if (awaited > 0 || !events)
+        left.abort(new DOMException('The answer was left by its reader.', 'AbortError'))
       await events?.return?.()
-      return { done: true, value: undefined }
+      return over
     },
   }
 }
 
-function reported(tenant: string | undefined, event: AgentEvent & { type: 'error' }, partial: boolean) {
-  const { message, retryable } = event
-  return agentFailed(
-    tenant,
-    'reported an error',
-    { sent: true, partial },
-    { cause: new Error(message), retryable },
-  )
+const MAX_REPORT_CHARACTERS = 1_024
+
+/** What the agent says about it is the tenant's own text: there as the cause, not part of the message. */
+function reported(
+  tenant: string | undefined,
+  event: AgentEvent & { type: 'error' },
+  partial: boolean,
+): Error {
+  const report = event.message.slice(0, MAX_REPORT_CHARACTERS).replace(/\p{Cc}/gu, ' ')
+  const context = { cause: new Error(report), retryable: event.retryable }
+  return agentFailed(tenant, 'reported an error', { sent: true, partial }, context)
 }

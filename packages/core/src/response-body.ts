@@ -1,4 +1,4 @@
-import type { UnderlyingByteSource } from 'node:stream/web'
+import type { UnderlyingSource } from 'node:stream/web'
 import { type Clock, systemClock } from './clock.js'
 import { TenantBoxError } from './errors.js'
 
@@ -32,7 +32,7 @@ export function endWithBody(
     return response
   }
   const watched = new WatchedBody(body.getReader(), onEnd, options)
-  const stream = new ReadableStream(watched, { highWaterMark: READ_AHEAD })
+  const stream = new ReadableStream(watched, new ByteLengthQueuingStrategy({ highWaterMark: READ_AHEAD }))
   const wrapped = new Response(stream, {
     status,
     headers,
@@ -47,8 +47,8 @@ function isReasonPhrase(text: string): boolean {
   return /^[\t\x20-\x7e\x80-\xff]*$/.test(text)
 }
 
-class WatchedBody implements UnderlyingByteSource {
-  readonly type = 'bytes'
+/** No byte stream: that would take the memory of its chunks away from whoever else still uses it. */
+class WatchedBody implements UnderlyingSource<Uint8Array> {
   readonly #source: ReadableStreamDefaultReader<Uint8Array>
   readonly #onEnd: (outcome: BodyOutcome) => void
   readonly #clock: Clock
@@ -71,18 +71,17 @@ class WatchedBody implements UnderlyingByteSource {
     this.#unreadMs = unreadMs ?? UNREAD_MS
   }
 
-  start(controller: ReadableByteStreamController): void {
+  start(controller: ReadableStreamDefaultController<Uint8Array>): void {
     this.#lookLater(controller)
   }
 
-  async pull(controller: ReadableByteStreamController): Promise<void> {
+  async pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
     try {
       const { done, value } = await this.#source.read()
       if (this.#outcome) return
       if (done) {
         this.#end('read')
         controller.close()
-        controller.byobRequest?.respond(0)
       } else {
         this.#received += value.byteLength
         controller.enqueue(value)
@@ -98,13 +97,13 @@ class WatchedBody implements UnderlyingByteSource {
     await this.#source.cancel(reason)
   }
 
-  #lookLater(controller: ReadableByteStreamController): void {
+  #lookLater(controller: ReadableStreamDefaultController<Uint8Array>): void {
     const ms = this.#unreadMs / LOOKS
     this.#cancelLook = this.#clock.after(ms, () => this.#look(controller, ms), { background: true })
   }
 
   /** A stream does not say when it is read from; only how much of it is still there. */
-  #look(controller: ReadableByteStreamController, ms: number): void {
+  #look(controller: ReadableStreamDefaultController<Uint8Array>, ms: number): void {
     const waiting = READ_AHEAD - (controller.desiredSize ?? READ_AHEAD)
     const taken = this.#received - waiting
     this.#untouchedMs = waiting > 0 && taken === this.#taken ? this.#untouchedMs + ms : 0
@@ -113,7 +112,7 @@ class WatchedBody implements UnderlyingByteSource {
     else this.#giveUp(controller)
   }
 
-  #giveUp(controller: ReadableByteStreamController): void {
+  #giveUp(controller: ReadableStreamDefaultController<Uint8Array>): void {
     this.#end('unread')
     const error = unread(this.#unreadMs)
     controller.error(error)
