@@ -1,14 +1,35 @@
 import { readdir, readFile } from 'node:fs/promises'
+import { setTimeout as delay } from 'node:timers/promises'
 
-/** The processes that have `text` in their environment, those that have ended but were not reaped left out. */
-export async function processesOf(text: string): Promise<number[]> {
+const DEADLINE_MS = 15_000
+
+/** The processes that have `text` in their environment. One that has ended has none, even before it is reaped. */
+export function processesOf(text: string): Promise<number[]> {
+  return processesWhose('environ', text)
+}
+
+/** The processes that have `text` in their arguments. */
+export function processesRunning(text: string): Promise<number[]> {
+  return processesWhose('cmdline', text)
+}
+
+async function processesWhose(file: 'environ' | 'cmdline', text: string): Promise<number[]> {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name))
   const found = await Promise.all(
     pids.map(async (pid) => {
       // Gone since, or another user's.
-      const environment = await readFile(`/proc/${pid}/environ`, 'utf8').catch(() => '')
-      return environment.includes(text) ? Number(pid) : undefined
+      const content = await readFile(`/proc/${pid}/${file}`, 'utf8').catch(() => '')
+      return content.includes(text) ? Number(pid) : undefined
     }),
   )
   return found.filter((pid) => pid !== undefined)
+}
+
+/** Asks until it is so. */
+export async function eventually(isSo: () => Promise<boolean>): Promise<void> {
+  const until = performance.now() + DEADLINE_MS
+  while (!(await isSo())) {
+    if (performance.now() > until) throw new Error(`not within ${DEADLINE_MS} ms: ${isSo}`)
+    await delay(20)
+  }
 }

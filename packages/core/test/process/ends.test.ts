@@ -1,0 +1,95 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
+import { mkdir, mkdtemp, readdir, realpath, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { processDriver } from '@tenantbox/core/process'
+import { build } from 'tsup'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { eventually, processesOf, processesRunning } from './processes.js'
+
+let bundle: string
+let dataDir: string
+let temporary: string
+let owner: string
+
+beforeAll(async () => {
+  bundle = await mkdtemp(join(tmpdir(), 'tenantbox-gateway-'))
+  await build({
+    entry: [fileURLToPath(new URL('./gateway.ts', import.meta.url))],
+    outDir: bundle,
+    format: 'esm',
+    outExtension: () => ({ js: '.mjs' }),
+    noExternal: [/./],
+    tsconfig: fileURLToPath(new URL('../../../../tsconfig.json', import.meta.url)),
+    config: false,
+    silent: true,
+  })
+})
+
+afterAll(() => rm(bundle, { recursive: true }))
+
+beforeEach(async () => {
+  temporary = await realpath(await mkdtemp(join(tmpdir(), 'tenantbox-ends-')))
+  dataDir = join(temporary, 'deep'.repeat(30))
+  await mkdir(dataDir)
+  owner = randomUUID()
+})
+
+afterEach(async () => {
+  const left = await processesOf(owner)
+  for (const pid of left) process.kill(pid, 'SIGKILL')
+  await rm(temporary, { recursive: true })
+  expect(left).toEqual([])
+})
+
+/** Starts a gateway with three boxes: one with a command running in it, one that is paused. */
+async function gateway(): Promise<ChildProcess> {
+  const child = spawn(process.execPath, [join(bundle, 'gateway.mjs'), dataDir, owner], {
+    env: { PATH: process.env.PATH, TMPDIR: temporary },
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
+  await once(child.stdout, 'data')
+  // Three boxes of a shell and two sleeps each at least, and the command.
+  await eventually(async () => (await processesOf(owner)).length >= 3 * 3 + 1)
+  return child
+}
+
+/** The folders of short symlinks. */
+async function shortcuts(): Promise<string[]> {
+  return (await readdir(temporary)).filter((name) => name.startsWith('tenantbox-'))
+}
+
+describe('boxes of the process driver', () => {
+  it('end with a gateway that is killed: paused ones, commands and those in sessions of their own', async () => {
+    const child = await gateway()
+    expect(await shortcuts()).toHaveLength(1)
+    child.kill('SIGKILL')
+    await eventually(async () => (await processesOf(owner)).length === 0)
+    await eventually(async () => (await shortcuts()).length === 0)
+  })
+
+  it('do not keep a gateway from ending that has closed its driver, and end with it', async () => {
+    const child = await gateway()
+    child.stdin?.end()
+    expect(await once(child, 'exit')).toEqual([0, null])
+    await eventually(async () => (await processesOf(owner)).length === 0)
+    await eventually(async () => (await shortcuts()).length === 0)
+  })
+
+  it('are ended by the next gateway when the watchdog was killed as well', async () => {
+    const child = await gateway()
+    // The gateway's own arguments name the owner, and so do the watchdog's.
+    const both = await processesRunning(owner)
+    expect(both).toHaveLength(2)
+    for (const pid of both) process.kill(pid, 'SIGKILL')
+    await once(child, 'exit')
+    expect((await processesOf(owner)).length).toBeGreaterThan(0)
+    const driver = processDriver()
+    await driver.open({ name: 'pool', owner, dataDir })
+    await eventually(async () => (await processesOf(owner)).length === 0)
+    await driver.close()
+  })
+})
