@@ -1,0 +1,9 @@
+import { hot } from './hot.js'
+import { sleepers } from './sleepers.js'
+import { wake } from './wake.js'
+
+const benches = { hot, sleepers, wake }
+const names = process.argv.slice(2)
+
+for (const [name, bench] of Object.entries(benches))
+  if (names.length === 0 || names.includes(name)) await bench()
