@@ -81,8 +81,9 @@ export class Box implements TenantBox {
   }
 
   send(message: MessageInput, options: CallOptions = {}): Answer {
-    return createAnswer(this.tenant, (signal) =>
-      this.#ask(message, { ...options, signal: either(signal, options.signal) }),
+    return createAnswer(
+      (signal) => this.#ask(message, { ...options, signal: either(signal, options.signal) }),
+      { tenant: this.tenant },
     )
   }
 

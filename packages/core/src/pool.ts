@@ -82,7 +82,7 @@ export class TenantPool implements AsyncDisposable {
    * leaving its loop cancels. Does not order messages: the mailbox does.
    */
   send(tenant: string, message: MessageInput, options: CallOptions = {}): Answer {
-    return createAnswer(tenant, (signal) => this.#ask(tenant, message, options, signal))
+    return createAnswer((signal) => this.#ask(tenant, message, options, signal), { tenant })
   }
 
   /** The same for a plain HTTP request to the agent. `timeout` bounds it all, waking included. */

@@ -1,12 +1,9 @@
 import type { Clock } from './clock.js'
 import { STABLE_MS } from './crash-loop.js'
 import type { BoxExit, BoxRecord, BoxRef, Driver } from './driver.js'
+import { lastLines } from './last-lines.js'
 import { type Exit, isLive } from './lifecycle.js'
 import type { Tenant } from './tenant.js'
-import { printable, toMessage } from './text.js'
-
-const LAST_LINES = 20
-const LOGS_DEADLINE_MS = 1_000
 
 /** What reconciling needs of the pool. */
 export interface ReconcileHost {
@@ -76,20 +73,7 @@ export class Reconciler {
 
   /** How a life ended, with the last it said. */
   async exitOf(box: BoxRef | undefined, exit: BoxExit | undefined): Promise<Exit> {
-    const lastLogs = box ? await this.#lastLogs(box) : []
+    const lastLogs = box ? await lastLines((request, call) => this.#host.driver.logs(box, request, call)) : []
     return { ...(exit?.code === undefined ? {} : { code: exit.code }), oom: exit?.oom ?? false, lastLogs }
-  }
-
-  async #lastLogs(box: BoxRef): Promise<string[]> {
-    const lines: string[] = []
-    try {
-      const signal = AbortSignal.timeout(LOGS_DEADLINE_MS)
-      for await (const line of this.#host.driver.logs(box, { tail: LAST_LINES }, { signal }))
-        lines.push(printable(line.text))
-    } catch (error) {
-      // The death matters more than its last words.
-      lines.push(`(no more logs: ${toMessage(error)})`)
-    }
-    return lines.slice(-LAST_LINES)
   }
 }

@@ -55,15 +55,21 @@ export async function openRuntime(
   }
 }
 
-/** What the options ask for and the driver does not have. */
-function missing({ driver }: ResolvedOptions, { idle }: Settings): DriverWarning[] {
-  if (idle.pauseAfter === undefined || driver.supports.pause) return []
-  return [
-    {
+/** What the options ask for and does not come with every protection here. */
+function missing({ driver }: ResolvedOptions, { idle, box }: Settings): DriverWarning[] {
+  const warnings: DriverWarning[] = []
+  if (idle.pauseAfter !== undefined && !driver.supports.pause)
+    warnings.push({
       code: 'NO_PAUSE',
       message: `The ${driver.name} driver cannot pause a box: idle.pauseAfter has no effect.`,
-    },
-  ]
+    })
+  if (box.network === 'internet')
+    warnings.push({
+      code: 'NETWORK_REACHES_HOST',
+      message:
+        "With network: 'internet' a box may reach services that listen on this machine, and the metadata service of a cloud. Keep both behind a firewall, or use network: 'none' and let the box ask the gateway (pool.serve).",
+    })
+  return warnings
 }
 
 function assertNotStrict({ strict }: ResolvedOptions, warnings: readonly DriverWarning[]): void {

@@ -1,7 +1,7 @@
 import { StringDecoder } from 'node:string_decoder'
 import type Docker from 'dockerode'
 import type { BoxRef, DriverCall, LogLine, LogsRequest } from '../driver.js'
-import { toMessage } from '../text.js'
+import { lastLines } from '../last-lines.js'
 import { boxFailed, boxGone } from './containers.js'
 import type { Engine } from './engine.js'
 import { refusalOf } from './engine-failure.js'
@@ -13,9 +13,6 @@ const PART = 16 * 1024
 /** A line longer than this comes in several. */
 const LONGEST_LINE = 64 * 1024
 const LINE_FEED = 10
-const LAST_LINES = 20
-const LONGEST_LAST_LINE = 1024
-const LAST_LINES_DEADLINE_MS = 2_000
 
 /** What boxes wrote to stdout and stderr, also in lives that have ended. */
 export class Logs {
@@ -38,18 +35,9 @@ export class Logs {
       if (since === undefined || line.at >= since) yield line
   }
 
-  /** For an error: the last lines, cut to size, with nothing in them that a terminal would obey. */
-  async lastLines(ref: BoxRef): Promise<string[]> {
-    const lines: string[] = []
-    try {
-      const signal = AbortSignal.timeout(LAST_LINES_DEADLINE_MS)
-      for await (const { text } of this.read(ref, { tail: LAST_LINES }, { signal }))
-        lines.push(printable(text))
-    } catch (error) {
-      // What went wrong with the box matters more than its last words.
-      lines.push(`(no more logs: ${toMessage(error)})`)
-    }
-    return lines.slice(-LAST_LINES)
+  /** For an error. */
+  lastLines(ref: BoxRef): Promise<string[]> {
+    return lastLines((request, call) => this.read(ref, request, call))
   }
 
   async #open(
@@ -86,14 +74,6 @@ export class Logs {
 }
 
 type FollowedLogs = Docker.ContainerLogsOptions & { follow: true }
-
-// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for
-const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g
-
-function printable(text: string): string {
-  const escaped = (character: string) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
-  return text.slice(0, LONGEST_LAST_LINE).replace(CONTROL, escaped)
-}
 
 /**
  * Lines out of framed log messages `<RFC 3339 time> <text>`. One message is one line, or a full part of a long one;

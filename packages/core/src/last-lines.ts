@@ -1,0 +1,26 @@
+import type { DriverCall, LogLine, LogsRequest } from './driver.js'
+import { toMessage } from './text.js'
+
+const LINES = 20
+const LONGEST_LINE = 1024
+const DEADLINE_MS = 1_000
+
+/** The last that a box wrote, for an error: at most 20 lines of 1 KiB, with nothing in them that a terminal would obey. */
+export async function lastLines(
+  logs: (request: LogsRequest, call: DriverCall) => AsyncIterable<LogLine>,
+): Promise<string[]> {
+  const lines: string[] = []
+  try {
+    for await (const { text } of logs({ tail: LINES }, { signal: AbortSignal.timeout(DEADLINE_MS) }))
+      lines.push(printable(text))
+  } catch (error) {
+    // What went wrong with the box matters more than its last words.
+    lines.push(`(no more logs: ${toMessage(error)})`)
+  }
+  return lines.slice(-LINES)
+}
+
+function printable(line: string): string {
+  const escaped = (character: string): string => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
+  return line.slice(0, LONGEST_LINE).replace(/[\p{Cc}\u2028\u2029]/gu, escaped)
+}
