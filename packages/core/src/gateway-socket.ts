@@ -159,8 +159,8 @@ export class GatewaySockets {
     if (!handler) return refusal(404)
     try {
       const response: unknown = await handler(request, { tenant, signal })
-      if (response instanceof Response) return response
-      throw new TypeError(`a handler must return a Response, got ${typeof response}`)
+      if (isSendable(response)) return response
+      throw new TypeError('a handler must return a Response of the platform, its body not read yet')
     } catch (cause) {
       if (cause instanceof BodyTooLarge) return refusal(413)
       if (!signal.aborted) this.#warn(tenant, 'GATEWAY_HANDLER', 'A pool.serve handler failed', cause)
@@ -174,6 +174,10 @@ export class GatewaySockets {
       cause,
     })
   }
+}
+
+function isSendable(value: unknown): value is Response {
+  return value instanceof Response && value.status >= 200 && !value.bodyUsed && !value.body?.locked
 }
 
 interface TenantSocket {
