@@ -187,6 +187,15 @@ describe('memoryDriver', () => {
     ])
   })
 
+  it('makes no second box of a tenant: of the same spec it is the first, of another it is refused', async () => {
+    const driver = await opened(memoryDriver())
+    const ref = await driver.create(identityOf('ann'), SPEC)
+    expect(await driver.create(identityOf('ann'), SPEC)).toEqual(ref)
+    const other = driver.create({ ...identityOf('ann'), spec: 'spec-2' }, SPEC)
+    await expect(other).rejects.toMatchObject({ code: 'START_FAILED', details: { phase: 'create' } })
+    expect(await driver.list()).toHaveLength(1)
+  })
+
   it('refuses connections where nothing listens', async () => {
     const driver = memoryDriver({ agent: false })
     await expect(driver.dial(await started(driver))).rejects.toMatchObject({ code: 'ECONNREFUSED' })

@@ -110,6 +110,10 @@ export function living(test: ConformanceTest): void {
       [(await bench.record(ref)).state, (await bench.record(ref)).startedAt],
       ['running', startedAt],
     )
+
+    await driver.pause(ref)
+    assert.deepEqual(await driver.start(ref), { startedAt })
+    assert.equal((await bench.record(ref)).state, 'running')
   })
 
   test('stops a paused box, and resumes none that is stopped', async (bench, context) => {
