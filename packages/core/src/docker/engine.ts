@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { Agent } from 'node:http'
 import { Agent as SecureAgent } from 'node:https'
 import type Docker from 'dockerode'
@@ -62,6 +63,8 @@ export class Engine {
     { signal, timeout = this.timeout }: EngineCall = {},
   ): Promise<T> {
     signal?.throwIfAborted()
+    // Many calls may share one signal.
+    if (signal) setMaxListeners(0, signal)
     const controller = new AbortController()
     let timer: NodeJS.Timeout | undefined
     let aborted: (() => void) | undefined
