@@ -101,7 +101,7 @@ interface Attempt {
 function attemptOf(probe: Exclude<Readiness, 'started'>, box: StartedBox): Attempt {
   const often = { shortestPauseMs: SHORTEST_PAUSE_MS, bounded: true }
   if (typeof probe === 'function')
-    return { ...often, run: async (signal) => probe(within(box, signal), signal) }
+    return { ...often, run: async (signal) => (await probe(within(box, signal), signal)) === true }
   if (probe === 'agent')
     return { ...often, run: (signal) => answers(box, HEALTH_PATH, (status) => status === 200, signal) }
   if (probe === 'healthcheck')
