@@ -53,6 +53,7 @@ export class EngineConnection {
 
   /** A call found the engine gone or hung: whatever the stream looks like, it is made anew. */
   lost(cause: unknown): void {
+    this.#begin()
     this.#stream.abort(cause)
   }
 
@@ -94,10 +95,8 @@ export class EngineConnection {
   }
 
   async #reconnect(cause: unknown): Promise<AsyncIterable<DriverEvent> | undefined> {
-    this.#epoch++
+    const outage = this.#begin()
     this.#stream.abort()
-    const outage = beginOutage()
-    this.#outage = outage
     let latest = cause
     for (let attempt = 1; ; attempt++) {
       const retryIn = backoff(attempt)
@@ -115,6 +114,14 @@ export class EngineConnection {
         latest = error
       }
     }
+  }
+
+  /** From here on nothing that was known counts, and who needs the engine waits. */
+  #begin(): Outage {
+    if (this.#outage) return this.#outage
+    this.#epoch++
+    this.#outage = beginOutage()
+    return this.#outage
   }
 
   #relistLater(): void {

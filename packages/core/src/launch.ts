@@ -20,7 +20,7 @@ export interface LaunchHost {
   readonly driver: Driver
   readonly onDrift: ResolvedOptions['onDrift']
   readonly settings: Settings
-  readonly planner: Pick<BoxPlanner, 'plan'>
+  readonly planner: Pick<BoxPlanner, 'plan' | 'commonHash'>
   readonly dirs: Pick<TenantDirs, 'freshen'>
   readonly admission: Pick<Admission, 'start'>
   readonly engine: Pick<EngineConnection, 'epoch' | 'lost'>
@@ -28,6 +28,8 @@ export interface LaunchHost {
   /** Opens the way from the box to the gateway. */
   listen(tenant: Tenant): Promise<void>
   beginLife(tenant: Tenant, box: BoxRef, startedAt: number): Life
+  /** The box of this tenant lives no more. */
+  ended(tenant: Tenant): void
   /** Stops a box that did not become ready. */
   putDown(tenant: Tenant, reason: 'unhealthy' | 'requested'): Promise<void>
   warn(code: string, message: string, about: { tenant: string; cause?: unknown }): void
@@ -51,7 +53,9 @@ export class Launcher {
   async launch(tenant: Tenant, phases: Phases, signal: AbortSignal): Promise<void> {
     const plan = await this.#host.planner.plan(tenant, phases, signal)
     tenant.drifted = tenant.box !== undefined && tenant.spec !== plan.hash
-    if (tenant.drifted && this.#host.onDrift === 'next-wake' && !this.#isRefused(plan.hash))
+    const asked = tenant.rebuildAsked
+    tenant.rebuildAsked = false
+    if (tenant.drifted && (asked || (this.#host.onDrift === 'next-wake' && !this.#isRefused(plan.hash))))
       return this.#rebuild(tenant, plan, phases, signal)
     if (!tenant.box) await this.#create(tenant, plan, phases, signal)
     await this.#start(tenant, plan, phases, signal)
@@ -62,6 +66,16 @@ export class Launcher {
     const { hash } = await this.#host.planner.plan(tenant, noPhases(), signal)
     tenant.drifted = tenant.box !== undefined && tenant.spec !== hash
     return tenant.drifted
+  }
+
+  /**
+   * Marks the boxes that were made from another spec than the pool's present one. With `perTenant` that shows only when
+   * each is asked, at its next wake.
+   */
+  async markDrifted(tenants: Iterable<Tenant>): Promise<void> {
+    const hash = await this.#host.planner.commonHash()
+    if (hash === undefined) return
+    for (const tenant of tenants) tenant.drifted = tenant.box !== undefined && tenant.spec !== hash
   }
 
   /** Probes a box that runs already; one that does not become ready is stopped. */
@@ -185,6 +199,7 @@ export class Launcher {
       const reason = watch.exit?.oom ? 'oom' : 'exited'
       tenant.endLife(reason, exit)
       tenant.transition('stopped', reason, exit)
+      this.#host.ended(tenant)
     } else await this.#host.putDown(tenant, gaveUp ? 'requested' : 'unhealthy')
     if (!exit) return signal.reason
     tenant.failures++

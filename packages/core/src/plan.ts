@@ -47,25 +47,52 @@ export class BoxPlanner {
 
   /** Makes the tenant's folder and pulls the image if it must. */
   async plan(tenant: Tenant, phases: Phases, signal: AbortSignal): Promise<BoxPlan> {
-    const { settings, dirs, report, clock } = this.#host
-    const overrides = await this.#overrides(tenant, signal)
-    const { box: template, idle } = applyOverrides(settings, overrides)
-    tenant.idle = overrides.idle ? idle : undefined
+    const { dirs, report, clock } = this.#host
+    const { box: template } = await this.#resolve(tenant, signal)
     const perTenant = template.user === undefined || template.user === 'per-tenant'
     const { uid } = await dirs.ensure(tenant.id, tenant.slug, perTenant ? report.uids : undefined)
     const spec = resolveFor(template, perTenant ? uid : undefined, report.transport)
     const began = clock.monotonic()
     const image = await this.#imageOf(tenant, spec, signal)
     phases.pull += clock.monotonic() - began
-    // Neither the uid nor the folders are part of the hash: they are the tenant's for good.
-    const { user: _, ...shared } = spec
     return {
       template,
       spec,
-      hash: dirs.fingerprint({ ...shared, user: template.user ?? 'default', image }),
+      hash: this.#hash(template, spec, image),
       folders: dirs.folders(tenant.slug),
       owner: spec.user,
     }
+  }
+
+  /** The hash that all tenants' boxes have, where they have one; undefined, too, when the image cannot be looked up now. */
+  async commonHash(): Promise<string | undefined> {
+    const { settings, report, driver } = this.#host
+    if (settings.perTenant) return undefined
+    const spec = resolveFor(settings.box, undefined, report.transport)
+    try {
+      const { image } = await driver.prepare(spec)
+      return this.#hash(settings.box, spec, image)
+    } catch {
+      // The next wake needs the image too, and tells its caller what is wrong with it.
+      return undefined
+    }
+  }
+
+  /** Neither the uid nor the folders are part of it: they are the tenant's for good. */
+  #hash(template: BoxTemplate, { user: _, ...shared }: ResolvedBoxSpec, image: string): string {
+    return this.#host.dirs.fingerprint({ ...shared, user: template.user ?? 'default', image })
+  }
+
+  /** Finds out which idle tiers are this tenant's, where that is not known yet: a plan need not have been made here. */
+  async learnIdle(tenant: Tenant, signal: AbortSignal): Promise<void> {
+    if (tenant.idle === 'unasked') await this.#resolve(tenant, signal)
+  }
+
+  async #resolve(tenant: Tenant, signal: AbortSignal): Promise<{ box: BoxTemplate }> {
+    const overrides = await this.#overrides(tenant, signal)
+    const { box, idle } = applyOverrides(this.#host.settings, overrides)
+    tenant.idle = overrides.idle ? idle : 'pool'
+    return { box }
   }
 
   async #overrides(tenant: Tenant, signal: AbortSignal): Promise<TenantOverrides> {

@@ -259,7 +259,8 @@ export class TenantPool implements AsyncDisposable {
 
   /**
    * Brings a tenant's box up to the present spec now, instead of at its next wake: `perTenant` is asked, and a box that
-   * has drifted is rebuilt. Resolves with whether it was. One asleep is only marked, and is rebuilt when it wakes.
+   * has drifted is rebuilt, also with `onDrift: 'keep'`. Resolves with whether it was: not when the new box did not come
+   * up and the old one goes on. One asleep is only marked, and is rebuilt when it wakes.
    *
    * @throws TenantBoxError `BUSY`
    */
@@ -268,13 +269,11 @@ export class TenantPool implements AsyncDisposable {
     const known = runtime.get(tenant)
     const { leases = 'wait', ...call } = options
     return this.#bounded('refresh', tenant, call, async (signal) => {
-      const live = isLive(known.state)
-      runtime.launcher.forgive()
-      if (!(await runtime.hasDrifted(known, signal))) return false
-      if (!live) return false
+      if (!(await runtime.hasDrifted(known, signal)) || !isLive(known.state)) return false
+      known.rebuildAsked = true
       await runtime.sleeper.onRequest(known, 'stop', 'drift', { leases, signal })
       await runtime.leasing.ensure(known, { signal })
-      return true
+      return !known.drifted
     })
   }
 

@@ -110,6 +110,7 @@ export class Runtime implements TenantHost {
   /** Connects to the engine and takes over what there is; resolves with the number of boxes adopted. */
   async open(signal?: AbortSignal): Promise<number> {
     await this.engine.open(signal)
+    if (this.#adopted) void this.launcher.markDrifted(this.known())
     return this.#adopted ?? 0
   }
 
@@ -145,7 +146,7 @@ export class Runtime implements TenantHost {
   }
 
   idleOf(tenant: Tenant): ResolvedIdle {
-    return tenant.idle ?? this.settings.idle
+    return typeof tenant.idle === 'string' ? this.settings.idle : tenant.idle
   }
 
   workspaceOf(slug: string): string {
@@ -272,7 +273,10 @@ export class Runtime implements TenantHost {
   settingsChanged(): void {
     this.launcher.forgive()
     this.admission.update()
-    for (const tenant of this.known()) this.settle(tenant)
+    for (const tenant of this.known()) {
+      tenant.idle = 'unasked'
+      this.settle(tenant)
+    }
   }
 
   /** Asks for the tenant's present spec and compares; under its lock. */

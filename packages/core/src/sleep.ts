@@ -5,6 +5,7 @@ import { isTenantBoxError, TenantBoxError } from './errors.js'
 import { dueTier, type IdleTier } from './idle.js'
 import type { DownReason } from './lifecycle.js'
 import type { ResolvedIdle } from './options.js'
+import type { BoxPlanner } from './plan.js'
 import type { Reconciler } from './reconcile.js'
 import type { Life, Tenant } from './tenant.js'
 import type { TenantBox } from './tenant-box.js'
@@ -19,6 +20,7 @@ export interface SleepHost {
   readonly driver: Driver
   readonly engine: Pick<EngineConnection, 'lost'>
   readonly reconciler: Pick<Reconciler, 'refresh'>
+  readonly planner: Pick<BoxPlanner, 'learnIdle'>
   readonly stopGraceMs: number
   idleOf(tenant: Tenant): ResolvedIdle
   beginLife(tenant: Tenant, box: BoxRef, startedAt: number): Life
@@ -41,6 +43,8 @@ export class Sleeper {
 
   /** Applies the idle tier that is due, if it still is when the lock is held and nobody objects. */
   async whenIdle(tenant: Tenant): Promise<'slept' | 'vetoed' | 'not due'> {
+    if (!this.#due(tenant)) return 'not due'
+    await this.#learnIdle(tenant)
     if (!this.#due(tenant)) return 'not due'
     if (await this.#vetoed(tenant)) return 'vetoed'
     return tenant.serial.run(async () => {
@@ -157,6 +161,25 @@ export class Sleeper {
     if (tenant.wanted || tenant.gate || tenant.flight) return undefined
     const idleMs = this.#host.clock.monotonic() - tenant.lastActive
     return dueTier(tenant.state, idleMs, this.#host.idleOf(tenant))
+  }
+
+  /** Who cannot say whether a tenant has tiers of its own leaves it with the pool's. */
+  async #learnIdle(tenant: Tenant): Promise<void> {
+    const bound = deadline(this.#host.clock, 'perTenant', { timeout: VETO_DEADLINE_MS, tenant: tenant.id })
+    try {
+      await this.#host.planner.learnIdle(tenant, bound.signal)
+    } catch (cause) {
+      this.#host.warn(
+        'PER_TENANT_FAILED',
+        `What perTenant says of tenant ${JSON.stringify(tenant.id)} could not be found out; the pool's idle tiers apply. ${toMessage(cause)}`,
+        {
+          tenant: tenant.id,
+          cause,
+        },
+      )
+    } finally {
+      bound.done()
+    }
   }
 
   /** Asks the app and the agent, within a deadline; who cannot answer has no say. */

@@ -119,8 +119,10 @@ export class Tenant implements IdleEntry {
   /** The engine connection's epoch in which all this was last true; in a later one the engine must be asked first. */
   knownIn = -1
 
-  /** Of this tenant's own, when `perTenant` said so at the last wake. */
-  idle: ResolvedIdle | undefined
+  /** Its own idle tiers, or the pool's; `unasked` before this process has heard what `perTenant` says. */
+  idle: ResolvedIdle | 'pool' | 'unasked' = 'unasked'
+  /** Set when somebody asked for a rebuild whatever the pool's way with drift is. */
+  rebuildAsked = false
   /** Starts that failed in a row, and when the last one did. */
   failures = 0
   failedAt = 0

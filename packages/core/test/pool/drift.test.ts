@@ -122,6 +122,34 @@ describe('drift', () => {
   })
 })
 
+describe('refresh', () => {
+  it('rebuilds also what drift alone would keep', async () => {
+    const { pool, engine } = await setup({ onDrift: 'keep' })
+    await pool.ensure('a')
+    pool.update({ box: { image: 'agent:1', env: { NEW: '1' } } })
+    expect(await pool.refresh('a')).toBe(true)
+    expect(engine.calls('create')).toBe(2)
+    expect(pool.get('a')?.drifted).toBe(false)
+  })
+
+  it('only marks a box that sleeps, and says when the new one did not come up', async () => {
+    const { pool } = await setup(
+      {},
+      { images: { 'agent:1': {}, 'agent:2': { main: () => 1, agent: false } } },
+    )
+    await pool.ensure('a')
+    await pool.stop('a')
+    pool.update({ box: { image: 'agent:2' } })
+    expect(await pool.refresh('a')).toBe(false)
+    expect(pool.get('a')).toMatchObject({ state: 'stopped', drifted: true })
+    pool.update({ box: { image: 'agent:1' } })
+    await pool.ensure('a')
+    pool.update({ box: { image: 'agent:2' } })
+    expect(await pool.refresh('a')).toBe(false)
+    expect(pool.get('a')).toMatchObject({ state: 'running', drifted: true })
+  })
+})
+
 describe('update', () => {
   it('changes idle tiers of boxes that are idle already', async () => {
     const clock = testClock()

@@ -1,5 +1,6 @@
 import { mkdir, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { testClock } from '../../src/testing/index.js'
 import { failure, next, of, path, setup } from './helpers.js'
@@ -57,6 +58,41 @@ describe('a new process', () => {
     await clock.advance(0)
     await stopped
     expect(path(events, 'a')).toBe('absent>running(adopted)>stopping(idle)>stopped(idle)')
+  })
+
+  it('leaves a tenant the idle tiers that perTenant gives it, before it ever woke here', async () => {
+    const clock = testClock(Date.now())
+    const { pool, again } = await setup({
+      clock,
+      idle: { stopAfter: '10m' },
+      perTenant: (tenant) => (tenant === 'pro' ? { idle: { stopAfter: '60m' } } : {}),
+    })
+    await Promise.all([pool.ensure('pro'), pool.ensure('free')])
+    await pool.close()
+    const second = again()
+    await second.start()
+    const stopped = next(second, 'transition', ({ tenant, to }) => tenant === 'free' && to === 'stopped')
+    await clock.advance(11 * MINUTE)
+    await stopped
+    await second.reap()
+    expect(second.get('pro')?.state).toBe('running')
+    const proStopped = next(second, 'transition', ({ tenant, to }) => tenant === 'pro' && to === 'stopped')
+    await clock.advance(50 * MINUTE)
+    await proStopped
+  })
+
+  it('marks the boxes that were made from an older spec', async () => {
+    const { pool, again } = await setup()
+    await pool.ensure('a')
+    await pool.close()
+    const same = again()
+    await same.start()
+    expect(same.get('a')?.drifted).toBe(false)
+    await same.close()
+    const changed = again({ box: { image: 'agent:1', env: { NEW: '1' } } })
+    await changed.start()
+    while (!changed.get('a')?.drifted) await setImmediate()
+    expect(changed.get('a')?.state).toBe('running')
   })
 
   it('has the last activity at most five seconds old, also after a crash in the middle of a lease', async () => {
