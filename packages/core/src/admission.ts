@@ -1,4 +1,5 @@
 import pLimit from 'p-limit'
+import { onAbort } from './abort.js'
 import type { Clock } from './clock.js'
 import { TenantBoxError } from './errors.js'
 import { isLive, type PoolEvents } from './lifecycle.js'
@@ -98,7 +99,7 @@ export class Admission {
         const place = this.#queue.indexOf(waiter)
         if (place >= 0) this.#queue.splice(place, 1)
         cancelTimer()
-        signal.removeEventListener('abort', gaveUp)
+        undo()
         this.#tell(tenant, state, waitedMs())
       }
       const waiter: Waiter = {
@@ -124,7 +125,7 @@ export class Admission {
           ),
         )
       })
-      signal.addEventListener('abort', gaveUp, { once: true })
+      const undo = onAbort(signal, gaveUp)
       this.#queue.push(waiter)
       this.#tell(tenant, 'entered', 0)
       this.makeRoom()

@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream'
+import { either, onAbort } from './abort.js'
 import { type AgentEvent, type Answer, askAgent, createAnswer, type MessageInput } from './agent.js'
 import type { Clock } from './clock.js'
 import type { BoxProcess, BoxStats, Driver } from './driver.js'
@@ -8,7 +9,7 @@ import { endWithBody } from './response-body.js'
 import type { BoxLease, Life } from './tenant.js'
 import type { ExecOptions, FetchInit, SpawnOptions, TenantBox } from './tenant-box.js'
 import { toBytes } from './units.js'
-import { type CallOptions, either } from './wait.js'
+import type { CallOptions } from './wait.js'
 
 /** What a box needs of the pool. */
 export interface BoxHost {
@@ -94,7 +95,7 @@ export class Box implements TenantBox {
   connect(options: CallOptions = {}): Promise<Duplex> {
     return this.#underLease('connect', options, async (lease) => {
       const socket = await this.#host.dial(this.#life, lease.signal)
-      lease.signal.addEventListener('abort', () => socket.destroy(), { once: true })
+      onAbort(lease.signal, () => socket.destroy())
       socket.once('close', () => lease.release())
       return socket
     })
@@ -118,7 +119,7 @@ export class Box implements TenantBox {
       const { signal } = lease
       const process = await this.#host.driver.spawn(this.#life.box, { command, cwd, env, tty }, { signal })
       // What cannot be killed ends with the box at the latest.
-      signal.addEventListener('abort', () => void process.kill().catch(() => undefined), { once: true })
+      onAbort(signal, () => void process.kill().catch(() => undefined))
       const ended = (): void => lease.release()
       process.exited.then(ended, ended)
       return process

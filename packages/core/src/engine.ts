@@ -1,7 +1,8 @@
+import { orAbort } from './abort.js'
 import type { Clock } from './clock.js'
 import type { BoxRecord, Driver, DriverEvent } from './driver.js'
 import type { PoolEvents } from './lifecycle.js'
-import { orAbort, sleep } from './wait.js'
+import { sleep } from './wait.js'
 
 const FIRST_RETRY_MS = 100
 const LONGEST_RETRY_MS = 10_000

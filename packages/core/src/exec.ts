@@ -1,8 +1,8 @@
 import type { Readable } from 'node:stream'
 import { StringDecoder } from 'node:string_decoder'
+import { orAbort } from './abort.js'
 import type { BoxProcess } from './driver.js'
 import { TenantBoxError } from './errors.js'
-import { orAbort } from './wait.js'
 
 export interface ExecResult {
   exitCode: number

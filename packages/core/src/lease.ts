@@ -1,3 +1,4 @@
+import { onAbort } from './abort.js'
 import type { CancelTimer, Clock } from './clock.js'
 import { TenantBoxError } from './errors.js'
 import type { PoolEvents } from './lifecycle.js'
@@ -58,12 +59,8 @@ export class HeldLease<L extends Leasable> {
   follow(signal: AbortSignal | undefined, operation: string, timeoutMs: number | undefined): void {
     if (signal) {
       const gaveUp = (): void => this.end('aborted', signal.reason)
-      if (signal.aborted) {
-        gaveUp()
-        return
-      }
-      signal.addEventListener('abort', gaveUp, { once: true })
-      this.#undo.push(() => signal.removeEventListener('abort', gaveUp))
+      this.#undo.push(onAbort(signal, gaveUp))
+      if (!this.held) return
     }
     if (timeoutMs !== undefined)
       this.#undo.push(

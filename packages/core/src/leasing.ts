@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream'
+import { orAbort } from './abort.js'
 import { Box, type BoxHost } from './box.js'
 import type { Clock } from './clock.js'
 import type { Driver } from './driver.js'
@@ -10,7 +11,7 @@ import type { Sleeper } from './sleep.js'
 import type { BoxLease, Life, Tenant } from './tenant.js'
 import type { TenantBox } from './tenant-box.js'
 import { toMilliseconds } from './units.js'
-import { type CallOptions, deadline, orAbort } from './wait.js'
+import { type CallOptions, deadline } from './wait.js'
 import type { Waker } from './wake.js'
 
 /** An agent that misses so many deadlines in a row hangs: its box counts as unhealthy and is stopped. */

@@ -1,3 +1,4 @@
+import { orAbort } from './abort.js'
 import type { BoxTemplate } from './box-spec.js'
 import type { Clock } from './clock.js'
 import type { Driver, DriverReport, ResolvedBoxSpec } from './driver.js'
@@ -6,7 +7,7 @@ import { applyOverrides, type Settings, type TenantOverrides } from './options.j
 import { inPhase } from './start-failure.js'
 import type { Tenant } from './tenant.js'
 import type { Owner, TenantDirs, TenantFolders } from './tenant-dirs.js'
-import { deadline, orAbort } from './wait.js'
+import { deadline } from './wait.js'
 
 export type Phases = PoolEvents['ready']['phases']
 

@@ -1,4 +1,5 @@
 import { EventEmitter } from 'eventemitter3'
+import { onAbort } from './abort.js'
 import type { Clock } from './clock.js'
 import type { PoolEvents } from './lifecycle.js'
 import { toMessage } from './text.js'
@@ -23,14 +24,14 @@ export class PoolEmitter {
     if (signal?.aborted) return () => undefined
     const off = (): void => {
       this.#emitter.off(event, guarded)
-      signal?.removeEventListener('abort', off)
+      undo?.()
     }
     const guarded = (payload: PoolEvents[K]): void => {
       if (once) off()
       this.#call(event, listener, payload)
     }
     this.#emitter.on(event, guarded)
-    signal?.addEventListener('abort', off, { once: true })
+    const undo = signal && onAbort(signal, off)
     return off
   }
 

@@ -1,3 +1,4 @@
+import { either, orAbort } from './abort.js'
 import { type AgentEvent, type Answer, createAnswer, type MessageInput, toAgentMessage } from './agent.js'
 import { askUnder, fetchUnder } from './box.js'
 import type { LogLine } from './driver.js'
@@ -22,7 +23,7 @@ import type { BoxLease, Tenant } from './tenant.js'
 import type { FetchInit, TenantBox } from './tenant-box.js'
 import { infoOf, type PoolStats, type TenantInfo } from './tenant-info.js'
 import { type Duration, toMilliseconds } from './units.js'
-import { type CallOptions, deadline, either, orAbort } from './wait.js'
+import { type CallOptions, deadline } from './wait.js'
 
 /** A promise that the box is not put to sleep until it is released. */
 export interface Lease extends AsyncDisposable {

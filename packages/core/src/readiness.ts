@@ -1,9 +1,10 @@
 import type { Duplex } from 'node:stream'
+import { orAbort } from './abort.js'
 import type { Clock } from './clock.js'
 import type { BoxExit, LogLine } from './driver.js'
 import { isTenantBoxError, TenantBoxError } from './errors.js'
 import { toMessage } from './text.js'
-import { deadline, orAbort, sleep } from './wait.js'
+import { deadline, sleep } from './wait.js'
 
 /** What a probe of one's own gets to see of a box that is not ready yet. */
 export interface ProbeTarget {

@@ -1,3 +1,5 @@
+import { orAbort } from './abort.js'
+
 /**
  * One piece of work that many callers wait for. A caller that gives up leaves the others undisturbed; when the last
  * one has given up, the work's own signal is aborted.
@@ -30,17 +32,9 @@ export class SharedFlight<T> {
   /** Waits for the result; rejects with the signal's reason when this caller gives up. */
   async join(signal?: AbortSignal): Promise<T> {
     this.#waiting++
-    let giveUp: (() => void) | undefined
     try {
-      if (!signal) return await this.#result
-      const aborted = new Promise<never>((_, reject) => {
-        giveUp = () => reject(signal.reason)
-        if (signal.aborted) giveUp()
-        else signal.addEventListener('abort', giveUp, { once: true })
-      })
-      return await Promise.race([this.#result, aborted])
+      return await orAbort(this.#result, signal)
     } finally {
-      if (giveUp) signal?.removeEventListener('abort', giveUp)
       if (--this.#waiting === 0) this.#controller.abort(signal?.reason)
     }
   }

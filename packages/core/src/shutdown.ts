@@ -1,7 +1,8 @@
+import { orAbort } from './abort.js'
 import type { Clock } from './clock.js'
 import type { Sleeper } from './sleep.js'
 import type { Tenant } from './tenant.js'
-import { deadline, orAbort } from './wait.js'
+import { deadline } from './wait.js'
 
 /** What putting everything away needs of the pool. */
 export interface ShutdownHost {

@@ -1,3 +1,4 @@
+import { orAbort } from './abort.js'
 import type { Clock } from './clock.js'
 import type { BoxRef, Driver } from './driver.js'
 import type { EngineConnection } from './engine.js'
@@ -10,7 +11,7 @@ import type { Reconciler } from './reconcile.js'
 import type { Life, Tenant } from './tenant.js'
 import type { TenantBox } from './tenant-box.js'
 import { toMessage } from './text.js'
-import { deadline, orAbort } from './wait.js'
+import { deadline } from './wait.js'
 
 const VETO_DEADLINE_MS = 5_000
 

@@ -1,3 +1,4 @@
+import { onAbort } from './abort.js'
 import type { Clock } from './clock.js'
 import { TenantBoxError } from './errors.js'
 import { type Duration, toMilliseconds } from './units.js'
@@ -13,35 +14,17 @@ export interface CallOptions {
 /** Resolves after `ms`; rejects with the signal's reason. */
 export function sleep(clock: Clock, ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
-    if (signal?.aborted) return reject(signal.reason)
-    const finish = (settle: () => void): void => {
-      cancel()
-      signal?.removeEventListener('abort', aborted)
-      settle()
-    }
-    const aborted = (): void => finish(() => reject(signal?.reason))
-    const cancel = clock.after(ms, () => finish(resolve))
-    signal?.addEventListener('abort', aborted, { once: true })
+    const cancel = clock.after(ms, () => {
+      undo?.()
+      resolve()
+    })
+    const undo =
+      signal &&
+      onAbort(signal, () => {
+        cancel()
+        reject(signal.reason)
+      })
   })
-}
-
-/** `promise`, or the signal's reason if that comes first. The promise goes on, unheard. */
-export async function orAbort<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (!signal) return promise
-  promise.catch(() => undefined)
-  signal.throwIfAborted()
-  let aborted: (() => void) | undefined
-  try {
-    return await Promise.race([
-      promise,
-      new Promise<never>((_, reject) => {
-        aborted = () => reject(signal.reason)
-        signal.addEventListener('abort', aborted, { once: true })
-      }),
-    ])
-  } finally {
-    if (aborted) signal.removeEventListener('abort', aborted)
-  }
 }
 
 /** A caller's signal and timeout as one signal; `done` must be called when the call has ended. */
@@ -59,9 +42,7 @@ export function deadline(
   const controller = new AbortController()
   const { signal, timeout, tenant } = options
   const afterMs = timeout === undefined ? undefined : toMilliseconds('timeout', timeout)
-  const aborted = (): void => controller.abort(signal?.reason)
-  if (signal?.aborted) aborted()
-  else signal?.addEventListener('abort', aborted, { once: true })
+  const undo = signal && onAbort(signal, () => controller.abort(signal.reason))
   const cancel =
     afterMs === undefined
       ? undefined
@@ -70,7 +51,7 @@ export function deadline(
     signal: controller.signal,
     done() {
       cancel?.()
-      signal?.removeEventListener('abort', aborted)
+      undo?.()
     },
   }
 }
@@ -83,9 +64,4 @@ export function timedOut(operation: string, afterMs: number, tenant?: string): T
     { operation, afterMs },
     { tenant },
   )
-}
-
-/** Aborts with whichever of two short-lived signals aborts first. */
-export function either(one: AbortSignal, other: AbortSignal | undefined): AbortSignal {
-  return other ? AbortSignal.any([one, other]) : one
 }

@@ -1,5 +1,6 @@
 import { connect } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { orAbort } from '../abort.js'
 import type {
   BoxIdentity,
   BoxProcess,
@@ -19,7 +20,6 @@ import type {
 import { TenantBoxError } from '../errors.js'
 import { invalidOption } from '../units.js'
 import { dialUnixSocket } from '../unix-socket.js'
-import { orAbort } from '../wait.js'
 import { boxFailed } from './box-failure.js'
 import { AGENT_SOCKET, assertPossible } from './environment.js'
 import type { ProcessBox } from './process-box.js'

@@ -1,4 +1,4 @@
-import { orAbort } from '../wait.js'
+import { orAbort } from '../abort.js'
 import type { DriverCallInfo, DriverOperation, Faults } from './faults.js'
 import type { Reach } from './reach.js'
 
