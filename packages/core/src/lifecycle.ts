@@ -8,9 +8,9 @@ export const TRANSITIONS = {
   stopped: ['starting', 'removing'],
   starting: ['running', 'stopping', 'stopped'],
   running: ['pausing', 'stopping', 'stopped'],
-  pausing: ['paused', 'running', 'stopping', 'stopped'],
+  pausing: ['paused', 'running', 'stopped'],
   paused: ['resuming', 'stopping', 'stopped'],
-  resuming: ['running', 'paused', 'stopping', 'stopped'],
+  resuming: ['running', 'paused', 'stopped'],
   stopping: ['stopped', 'running', 'paused'],
   removing: ['absent', 'stopped'],
 } as const

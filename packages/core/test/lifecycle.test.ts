@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { type BoxState, isLegal, isLive, isSettled, SETTLED, TRANSITIONS } from '../src/lifecycle.js'
 
@@ -24,5 +25,13 @@ describe('the transition table', () => {
     for (const state of states)
       if (!isSettled(state))
         expect(TRANSITIONS[state].some((to) => (SETTLED as readonly BoxState[]).includes(to))).toBe(true)
+  })
+
+  it('is what the diagram in the docs shows, arrow by arrow', () => {
+    const docs = readFileSync(new URL('../../../docs/architecture.md', import.meta.url), 'utf8')
+    const diagram = /stateDiagram-v2\n([\s\S]*?)```/.exec(docs)?.[1] ?? ''
+    const drawn = [...diagram.matchAll(/^ {2}(\w+) --> (\w+)/gm)].map(([, from, to]) => `${from} -> ${to}`)
+    const listed = states.flatMap((from) => TRANSITIONS[from].map((to) => `${from} -> ${to}`))
+    expect(drawn.sort()).toEqual(listed.sort())
   })
 })
