@@ -1,51 +1,35 @@
 import { randomUUID } from 'node:crypto'
-import { constants } from 'node:fs'
-import { type FileHandle, open, opendir, rename, rmdir, unlink } from 'node:fs/promises'
-import { join } from 'node:path'
+import { rename, rmdir, unlink } from 'node:fs/promises'
 import { errnoOf } from './errno.js'
+import { HeldDirectory, shownName } from './held-directory.js'
 
-const DIRECTORY = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW
+interface DeleteOptions {
+  signal?: AbortSignal | undefined
+}
 
 /**
- * Empties a folder whose contents an attacker may have made: follows no symlink, holds two descriptors however deep
- * the tree is, and never recurses. Sub-folders are moved up into `directory` and emptied there, so that neither path
- * lengths nor depth grow. Returns what could not be deleted, as paths below `directory`.
+ * Empties a folder whose contents an attacker may have made: follows no symlink, leaves what is mounted in it alone,
+ * never recurses, and holds three descriptors and next to no memory however deep or wide the tree is. Sub-folders are
+ * moved up into `directory` and emptied there, so that neither path lengths nor depth grow. Returns what could not be
+ * deleted, as names in `directory`.
  *
  * A crash in the middle leaves a smaller tree; calling it again goes on.
  */
-export async function emptyDirectory(
-  directory: string,
-  options: { signal?: AbortSignal | undefined } = {},
-): Promise<string[]> {
-  const leftBehind: string[] = []
-  const root = await open(directory, DIRECTORY)
+export async function emptyDirectory(directory: string, { signal }: DeleteOptions = {}): Promise<string[]> {
+  const top = await HeldDirectory.open(directory)
   try {
-    await makeWritable(root)
-    const pending = await emptyOne(pathOf(root), pathOf(root), '', leftBehind, options.signal)
-    while (pending.length > 0) {
-      const name = pending.pop() as string
-      options.signal?.throwIfAborted()
-      const child = await openDirectory(pathOf(root), name, leftBehind)
-      if (!child) continue
-      try {
-        await makeWritable(child)
-        pending.push(...(await emptyOne(pathOf(child), pathOf(root), name, leftBehind, options.signal)))
-      } finally {
-        await child.close()
-      }
-      await attempt(name, leftBehind, () => rmdir(join(pathOf(root), name)))
-    }
+    await makeWritable(top)
+    const stuck = new Set<string>()
+    // What is moved up while the folder is read may or may not be seen in the same pass: until one finds nothing to do.
+    while (await deleteOnce(top, stuck, signal)) signal?.throwIfAborted()
+    return [...stuck].map(shownName)
   } finally {
-    await root.close()
+    await top.close()
   }
-  return leftBehind
 }
 
 /** Deletes a folder and all in it; see {@link emptyDirectory}. A folder that is not there is no error. */
-export async function deleteTree(
-  directory: string,
-  options: { signal?: AbortSignal | undefined } = {},
-): Promise<string[]> {
+export async function deleteTree(directory: string, options: DeleteOptions = {}): Promise<string[]> {
   try {
     const leftBehind = await emptyDirectory(directory, options)
     if (leftBehind.length === 0) await rmdir(directory)
@@ -56,59 +40,76 @@ export async function deleteTree(
   }
 }
 
-/** Unlinks the files of one folder and moves its sub-folders up to `top`; returns their names there. */
-async function emptyOne(
-  folder: string,
-  top: string,
-  shownAs: string,
-  leftBehind: string[],
+/** One pass over what lies at the top, but for what is `stuck`; false when there was nothing. */
+async function deleteOnce(
+  top: HeldDirectory,
+  stuck: Set<string>,
   signal: AbortSignal | undefined,
-): Promise<string[]> {
-  const moved: string[] = []
-  for await (const entry of await opendir(folder)) {
+): Promise<boolean> {
+  let found = false
+  for await (const entry of await top.entries()) {
     signal?.throwIfAborted()
-    const path = join(folder, entry.name)
-    const shown = join(shownAs, entry.name)
-    if (entry.isDirectory()) {
-      const name = folder === top ? entry.name : randomUUID()
-      if (folder === top || (await attempt(shown, leftBehind, () => rename(path, join(top, name)))))
-        moved.push(name)
-    } else await attempt(shown, leftBehind, () => unlink(path))
+    if (stuck.has(entry.name)) continue
+    found = true
+    const deleted = entry.isDirectory()
+      ? await deleteFolder(top, entry.name, signal)
+      : await succeeds(() => unlink(top.pathOf(entry.name)))
+    if (!deleted) stuck.add(entry.name)
   }
-  return moved
+  return found
 }
 
-async function openDirectory(
-  parent: string,
+async function deleteFolder(
+  top: HeldDirectory,
   name: string,
-  leftBehind: string[],
-): Promise<FileHandle | undefined> {
-  let handle: FileHandle | undefined
-  await attempt(name, leftBehind, async () => {
-    handle = await open(join(parent, name), DIRECTORY)
-  })
-  return handle
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
+  const gone = (): Promise<boolean> => succeeds(() => rmdir(top.pathOf(name)))
+  try {
+    await rmdir(top.pathOf(name))
+    return true
+  } catch (error) {
+    // Anything but a folder with something in it (a mount is EBUSY) is not looked into.
+    if (errnoOf(error) !== 'ENOTEMPTY' && errnoOf(error) !== 'EEXIST') return errnoOf(error) === 'ENOENT'
+  }
+  try {
+    await emptyInto(top, name, signal)
+  } catch (error) {
+    signal?.throwIfAborted()
+    // A folder that cannot be read or has gone: whether it is in the way is told by the attempt to remove it.
+    if (errnoOf(error) === undefined) throw error
+  }
+  return gone()
+}
+
+/** Unlinks the files of a folder and moves its sub-folders up to `top`; what will not go stays in it. */
+async function emptyInto(top: HeldDirectory, name: string, signal: AbortSignal | undefined): Promise<void> {
+  const folder = await top.openChild(name)
+  try {
+    await makeWritable(folder)
+    for await (const entry of await folder.entries()) {
+      signal?.throwIfAborted()
+      const path = folder.pathOf(entry.name)
+      await succeeds(() => (entry.isDirectory() ? rename(path, top.pathOf(randomUUID())) : unlink(path)))
+    }
+  } finally {
+    await folder.close()
+  }
 }
 
 /** A folder its owner made read-only is emptied all the same. */
-async function makeWritable(directory: FileHandle): Promise<void> {
+async function makeWritable(directory: HeldDirectory): Promise<void> {
   const { mode } = await directory.stat()
-  if ((mode & 0o700) !== 0o700) await directory.chmod(0o700)
+  if ((Number(mode) & 0o700) !== 0o700) await directory.chmod(0o700)
 }
 
-async function attempt(shown: string, leftBehind: string[], act: () => Promise<void>): Promise<boolean> {
+/** Whether it worked, or was done already. What fails (a mount, an immutable file) is seen by what is left. */
+async function succeeds(act: () => Promise<void>): Promise<boolean> {
   try {
     await act()
     return true
   } catch (error) {
-    // Gone already is as good; anything else (a mount point, an immutable file) is reported, and the rest goes on.
-    if (errnoOf(error) === 'ENOENT') return false
-    leftBehind.push(shown)
-    return false
+    if (errnoOf(error) === undefined) throw error
+    return errnoOf(error) === 'ENOENT'
   }
-}
-
-/** The path through which a held directory is reached, whatever happens to its name. */
-function pathOf(directory: FileHandle): string {
-  return `/proc/self/fd/${directory.fd}`
 }

@@ -1,0 +1,55 @@
+import { spawnSync } from 'node:child_process'
+import { mkdtemp } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { onTestFinished } from 'vitest'
+
+/** A folder of one test, gone when it is over, whatever was made in it. */
+export async function makeFolder(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'tenantbox-disk-'))
+  // Not `fs.rm`: it breaks on deep trees.
+  onTestFinished(() => void spawnSync('rm', ['-rf', folder]))
+  return folder
+}
+
+/** Runs a command that must succeed. */
+export function run(command: string, ...args: string[]): string {
+  const { status, stdout, stderr, error } = spawnSync(command, args, { encoding: 'utf8' })
+  if (status !== 0) throw error ?? new Error(`${command} ${args.join(' ')}: ${stderr}`)
+  return stdout
+}
+
+/**
+ * Makes folders in one another, each with a 4 KiB file and, if asked, an empty folder beside it; step by step, because
+ * no call takes such a path.
+ */
+export function makeDeepTree(folder: string, levels: number, withSiblings: boolean): void {
+  run(
+    'python3',
+    '-c',
+    `import os,sys
+os.chdir(sys.argv[1])
+for i in range(int(sys.argv[2])):
+  if sys.argv[3] == 'true': os.mkdir('sibling')
+  with open('file', 'wb') as f: f.write(b'x' * 4096)
+  os.mkdir('abcdefghij'); os.chdir('abcdefghij')`,
+    folder,
+    String(levels),
+    String(withSiblings),
+  )
+}
+
+/** What `du` makes of it: an independent measurement in bytes. */
+export function du(folder: string): number {
+  return Number(run('du', '-s', '--block-size=1', folder).split('\t')[0])
+}
+
+/** A filesystem of its own, unmounted when the test is over. */
+export function mountTmpfs(folder: string, size = '16m'): void {
+  try {
+    run('mount', '-t', 'tmpfs', '-o', `size=${size}`, 'none', folder)
+  } catch (cause) {
+    throw new Error('This test mounts a filesystem: run it as root, with CAP_SYS_ADMIN.', { cause })
+  }
+  onTestFinished(() => void spawnSync('umount', [folder]))
+}
