@@ -231,9 +231,13 @@ export class TenantDirs {
     await rename(fresh, folders.secrets)
   }
 
-  /** Notes the last activity where the next process finds it. */
+  /** Notes the last activity where the next process finds it; of a tenant without a folder there is nothing to find. */
   async markActivity(slug: string, at: number): Promise<void> {
-    await utimes(join(this.#dataDir, slug, TENANT_FILE), at / 1000, at / 1000)
+    try {
+      await utimes(join(this.#dataDir, slug, TENANT_FILE), at / 1000, at / 1000)
+    } catch (error) {
+      if (errnoOf(error) !== 'ENOENT') throw error
+    }
   }
 
   /** Deletes all of a tenant's files by way of the trash; returns what could not be deleted. */

@@ -5,6 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { docker } from '@tenantbox/core/docker'
+import type Docker from 'dockerode'
 import { afterAll, beforeAll, expect, onTestFinished } from 'vitest'
 import { type PoolOptions, TenantPool } from '../../src/index.js'
 import { type ImageFile, importImage, toolFiles } from '../docker/image.js'
@@ -15,13 +16,15 @@ export { engine, leftovers }
 /** An image with this machine's node and the test agent, there for the tests of one file. */
 export function useAgentImage(): string {
   const name = `tenantbox-test:${randomBytes(6).toString('hex')}`
-  beforeAll(async () => {
-    const files = [...toolFiles(), ...nodeFiles()]
-    const unique = new Map(files.map((file) => [file.path, file]))
-    await importImage(engine, name, [...unique.values()], ['CMD ["/bin/node", "/app/agent.mjs"]'])
-  })
+  beforeAll(() => importAgentImage(engine, name))
   afterAll(() => engine.getImage(name).remove({ force: true }))
   return name
+}
+
+export async function importAgentImage(client: Docker, name: string): Promise<void> {
+  const files = [...toolFiles(), ...nodeFiles()]
+  const unique = new Map(files.map((file) => [file.path, file]))
+  await importImage(client, name, [...unique.values()], ['CMD ["/bin/node", "/app/agent.mjs"]'])
 }
 
 function nodeFiles(): ImageFile[] {
