@@ -1,6 +1,13 @@
 import { constants, lstatSync, renameSync, unlinkSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
-import { archiveFileOf, identityIn, openArchives, type PartialArchive, partialName, partialsIn } from './archive-folder.js'
+import {
+  archiveFileOf,
+  identityIn,
+  openArchives,
+  type PartialArchive,
+  partialName,
+  partialsIn,
+} from './archive-folder.js'
 import type { Folder } from './beneath.js'
 import { parseEntry } from './entry-check.js'
 import { errnoOf, systemFailure } from './errors.js'
@@ -40,7 +47,11 @@ export async function finishAbandoned(directory: string): Promise<number> {
  * Turns what was the session into an archive: lines that came in late go to the session that is now, what the session
  * has kept is blanked. Each step may be done twice, so that it does not matter where a crash has ended an earlier run.
  */
-export async function finishArchive(directory: string, archives: Folder, partial: PartialArchive): Promise<string> {
+export async function finishArchive(
+  directory: string,
+  archives: Folder,
+  partial: PartialArchive,
+): Promise<string> {
   using file = archives.open(partial.name, constants.O_RDWR)
   const kept = partial.end - partial.cut
   if (kept >= 0 && kept <= KEPT_LIMIT && partial.end <= file.stats.size && file.stats.size <= SESSION_LIMIT) {

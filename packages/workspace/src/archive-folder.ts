@@ -5,7 +5,8 @@ import { type HeldFile, identityOf } from './held-file.js'
 
 export const ARCHIVE_FOLDER = 'session-archive'
 const MAX_LISTED = 10_000
-const PARTIAL = /^(?<stamp>[\w-]{1,64})\.(?<cut>\d{1,15})-(?<end>\d{1,15})\.(?<next>\d{1,20})\.(?<claimedAt>\d{1,15})\.partial$/
+const PARTIAL =
+  /^(?<stamp>[\w-]{1,64})\.(?<cut>\d{1,15})-(?<end>\d{1,15})\.(?<next>\d{1,20})\.(?<claimedAt>\d{1,15})\.partial$/
 
 /** An archive that is not finished: its file still is, or just was, the session. All it takes to finish it is its name. */
 export interface PartialArchive {

@@ -24,7 +24,10 @@ const COPIED = 1024 * 1024
  * can be done by anybody ({@link finishArchive}). Writers that had opened the old file find their lines carried over.
  * Of two archivers at once one is fenced off ({@link StagedFile}).
  */
-export async function archiveBefore(directory: string, before: string): Promise<{ path: string; entries: number }> {
+export async function archiveBefore(
+  directory: string,
+  before: string,
+): Promise<{ path: string; entries: number }> {
   for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
     const archived = await tryToArchive(directory, before)
     if (archived) return archived
@@ -45,7 +48,9 @@ async function tryToArchive(
   using session = openSession(directory)
   const cut = session && (await findEntry(session, before))
   if (!session || cut === undefined)
-    throw new WorkspaceError('NOT_FOUND', `${SESSION_FILE} has no entry ${shown(before)}.`, { path: SESSION_FILE })
+    throw new WorkspaceError('NOT_FOUND', `${SESSION_FILE} has no entry ${shown(before)}.`, {
+      path: SESSION_FILE,
+    })
   const entries = await countEntries(session, cut)
   if (entries === 0) return { path: '', entries: 0 }
 
@@ -101,7 +106,12 @@ async function catchUp(from: HeldFile, to: HeldFile, start: number): Promise<num
 async function copyLines(from: HeldFile, to: HeldFile, start: number): Promise<number> {
   const end = await endOfLines(from, { start })
   if (end - start > KEPT_LIMIT)
-    throw tooLarge(SESSION_FILE, end - start, KEPT_LIMIT, 'So much cannot stay in the session: archive up to a later entry.')
+    throw tooLarge(
+      SESSION_FILE,
+      end - start,
+      KEPT_LIMIT,
+      'So much cannot stay in the session: archive up to a later entry.',
+    )
   for (let at = start; at < end; at += COPIED) {
     const block = Buffer.allocUnsafe(Math.min(COPIED, end - at))
     await to.writeAll(block.subarray(0, await from.read(block, at)))

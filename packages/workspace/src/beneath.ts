@@ -122,7 +122,12 @@ export interface OpenOptions {
 }
 
 /** Opens what `location` names if it is a regular file with no other name; anything else is a typed error. */
-export function openRegular(location: string, path: string, flags: number, options: OpenOptions = {}): HeldFile {
+export function openRegular(
+  location: string,
+  path: string,
+  flags: number,
+  options: OpenOptions = {},
+): HeldFile {
   let fd: number
   try {
     if (!LINUX) assertNoSymlink(location)
@@ -152,7 +157,11 @@ export function enterParent(
 }
 
 /** Opens a folder of the workspace, component by component; the workspace itself for no names at all. */
-export function walk(directory: string, names: readonly string[], options: { create?: boolean } = {}): Folder {
+export function walk(
+  directory: string,
+  names: readonly string[],
+  options: { create?: boolean } = {},
+): Folder {
   let folder = Folder.root(directory)
   for (const name of names) {
     using above = folder
@@ -183,7 +192,10 @@ export function inherit(fd: number, from: Stats, mode: number): void {
 
 /** Opens a sub-folder in a way that allows `fsync`, which an `O_PATH` handle does not. The caller closes it. */
 export function openDirectory(parent: Folder, name = '.'): number {
-  return openSync(parent.locationOf(name), constants.O_RDONLY | constants.O_DIRECTORY | (constants.O_NOFOLLOW ?? 0))
+  return openSync(
+    parent.locationOf(name),
+    constants.O_RDONLY | constants.O_DIRECTORY | (constants.O_NOFOLLOW ?? 0),
+  )
 }
 
 export function kindOf(stats: Stats): FileKind {
@@ -217,7 +229,8 @@ function notADirectory(path: string, kind: FileKind, cause: unknown): WorkspaceE
 
 function openFailure(error: unknown, location: string, path: string): Error {
   const code = errnoOf(error)
-  const kind = code === 'ENXIO' || code === 'EISDIR' || code === 'ELOOP' || code === 'ENODEV' ? kindAt(location) : 'file'
+  const kind =
+    code === 'ENXIO' || code === 'EISDIR' || code === 'ELOOP' || code === 'ENODEV' ? kindAt(location) : 'file'
   // Whatever it has become by now, it was no regular file when it was opened.
   return kind === 'file' ? systemFailure(error, path) : notAFile(path, kind, error)
 }

@@ -22,7 +22,12 @@ export async function composeEntry(
   if (fault !== undefined) throw invalidEntry(fault)
   const line = Buffer.from(`${text}\n`)
   if (line.length > LINE_LIMIT)
-    throw tooLarge(SESSION_FILE, line.length, LINE_LIMIT, 'Put large content into a file, and a part of type file into the entry.')
+    throw tooLarge(
+      SESSION_FILE,
+      line.length,
+      LINE_LIMIT,
+      'Put large content into a file, and a part of type file into the entry.',
+    )
   return { line, entry: written as SessionEntry }
 }
 
@@ -45,5 +50,10 @@ function serialise(value: unknown): string {
 }
 
 function invalidEntry(reason: string, cause?: unknown): WorkspaceError<'INVALID_ENTRY'> {
-  return new WorkspaceError('INVALID_ENTRY', `This is no entry of a session: it ${reason}.`, { reason }, { cause })
+  return new WorkspaceError(
+    'INVALID_ENTRY',
+    `This is no entry of a session: it ${reason}.`,
+    { reason },
+    { cause },
+  )
 }

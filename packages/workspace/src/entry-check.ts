@@ -5,7 +5,9 @@ import { count, flag, id, json, object, oneOf, type Rule, type Shape, text } fro
 const ISO_START = /^\d{4}-\d\d-\d\dT\d\d:\d\d/
 
 const time: Rule = (value) =>
-  typeof value === 'string' && value.length <= 40 && ISO_START.test(value) ? undefined : 'must be an ISO 8601 time'
+  typeof value === 'string' && value.length <= 40 && ISO_START.test(value)
+    ? undefined
+    : 'must be an ISO 8601 time'
 
 const PARTS: Readonly<Record<string, Rule>> = {
   text: object({ type: text, text }, { open: true }),
@@ -49,7 +51,12 @@ const COMMON: Shape = {
 }
 
 const SHAPES: Readonly<Record<string, Shape>> = {
-  user: { ...COMMON, content, 'author?': object({ id: text, 'name?': text }, { open: true }), 'replaces?': text },
+  user: {
+    ...COMMON,
+    content,
+    'author?': object({ id: text, 'name?': text }, { open: true }),
+    'replaces?': text,
+  },
   assistant: {
     ...COMMON,
     content,

@@ -65,9 +65,15 @@ export interface SystemEntry<M extends Json = Json> extends EntryBase<M> {
   covers?: string
 }
 
-export type SessionEntry<M extends Json = Json> = UserEntry<M> | AssistantEntry<M> | ToolEntry<M> | SystemEntry<M>
+export type SessionEntry<M extends Json = Json> =
+  | UserEntry<M>
+  | AssistantEntry<M>
+  | ToolEntry<M>
+  | SystemEntry<M>
 
-type Distribute<T, O extends PropertyKey> = T extends unknown ? Omit<T, O> & { [K in O & keyof T]?: T[K] } : never
+type Distribute<T, O extends PropertyKey> = T extends unknown
+  ? Omit<T, O> & { [K in O & keyof T]?: T[K] }
+  : never
 
 /** An entry to be: `id` and `at` are filled in where missing. */
 export type NewEntry<M extends Json = Json> = Distribute<SessionEntry<M>, 'id' | 'at'>

@@ -82,7 +82,11 @@ export function shown(path: string): string {
   return JSON.stringify(path.length > 200 ? `${path.slice(0, 200)}…` : path)
 }
 
-export function invalidOption(option: string, expected: string, got: unknown): WorkspaceError<'INVALID_OPTION'> {
+export function invalidOption(
+  option: string,
+  expected: string,
+  got: unknown,
+): WorkspaceError<'INVALID_OPTION'> {
   const text = typeof got === 'string' ? shown(got) : String(got)
   return new WorkspaceError('INVALID_OPTION', `${option} must be ${expected}, got ${text}.`, {
     option,
@@ -91,7 +95,12 @@ export function invalidOption(option: string, expected: string, got: unknown): W
   })
 }
 
-export function tooLarge(path: string, bytes: number, limit: number, advice: string): WorkspaceError<'TOO_LARGE'> {
+export function tooLarge(
+  path: string,
+  bytes: number,
+  limit: number,
+  advice: string,
+): WorkspaceError<'TOO_LARGE'> {
   return new WorkspaceError(
     'TOO_LARGE',
     `${shown(path)} has ${bytes} bytes, more than the limit of ${limit}. ${advice}`,
@@ -126,7 +135,12 @@ export function systemFailure(error: unknown, path: string): Error {
         cause,
       )
     case 'ENAMETOOLONG':
-      return new WorkspaceError('INVALID_PATH', `${at} is too long a name.`, { path, reason: 'too long' }, cause)
+      return new WorkspaceError(
+        'INVALID_PATH',
+        `${at} is too long a name.`,
+        { path, reason: 'too long' },
+        cause,
+      )
     case undefined:
       return error instanceof Error ? error : new Error(String(error))
     default:

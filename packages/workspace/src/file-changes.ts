@@ -45,7 +45,10 @@ export class FileChanges implements Disposable {
 }
 
 /** Watches one folder; undefined when the system has no watches left. What goes wrong later only ends the notices. */
-export function watchFolder(location: string, onChange: (name: string | null) => void): FSWatcher | undefined {
+export function watchFolder(
+  location: string,
+  onChange: (name: string | null) => void,
+): FSWatcher | undefined {
   try {
     const watcher = watch(location, { persistent: false }, (_event, name) => onChange(name))
     watcher.on('error', () => watcher.close())

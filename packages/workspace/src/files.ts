@@ -2,8 +2,8 @@ import { createReadStream, lstatSync, unlinkSync } from 'node:fs'
 import { Readable, Writable } from 'node:stream'
 import { enterParent, type Folder, kindOf, notAFile, openToRead, walk } from './beneath.js'
 import { errnoOf, isWorkspaceError, systemFailure } from './errors.js'
-import { type OnProblem, ProblemReport } from './problem.js'
 import { namesOf } from './folder-names.js'
+import { type OnProblem, ProblemReport } from './problem.js'
 import { splitPath } from './relative-path.js'
 import { StagedFile } from './staging.js'
 
@@ -77,7 +77,10 @@ export class Files {
     const report = new ProblemReport(this.#onProblem)
     for await (const { name } of namesOf(folder)) {
       if (name === undefined) {
-        report.add({ file: folder.path, message: 'A name in this folder is not valid UTF-8; it is left out.' })
+        report.add({
+          file: folder.path,
+          message: 'A name in this folder is not valid UTF-8; it is left out.',
+        })
         continue
       }
       const stats = lstatSync(folder.locationOf(name), { throwIfNoEntry: false })

@@ -13,7 +13,10 @@ export interface FolderName {
 export async function* namesOf(folder: Folder): AsyncGenerator<FolderName> {
   try {
     // The declaration knows no 'buffer' here; with it, names are bytes.
-    const directory = await opendir(folder.location, { encoding: 'buffer' as BufferEncoding, bufferSize: 256 })
+    const directory = await opendir(folder.location, {
+      encoding: 'buffer' as BufferEncoding,
+      bufferSize: 256,
+    })
     for await (const entry of directory) {
       const bytes = Buffer.from(entry.name)
       yield { bytes, name: isUtf8(bytes) ? bytes.toString('utf8') : undefined }

@@ -79,7 +79,8 @@ async function findAgain(file: HeldFile, { offset, anchor }: Position): Promise<
   if (anchor.length === 0) return offset <= size ? offset : 0
   if (offset <= size) {
     const block = Buffer.alloc(anchor.length)
-    if ((await file.read(block, offset - anchor.length)) === anchor.length && block.equals(anchor)) return offset
+    if ((await file.read(block, offset - anchor.length)) === anchor.length && block.equals(anchor))
+      return offset
   }
   const wanted = anchor.toString('utf8').slice(0, -1)
   for await (const lines of linesBackward(file))

@@ -27,7 +27,13 @@ export class HeldFile implements Disposable {
     let filled = 0
     try {
       while (filled < buffer.byteLength) {
-        const { bytesRead } = await readAsync(this.fd, buffer, filled, buffer.byteLength - filled, position + filled)
+        const { bytesRead } = await readAsync(
+          this.fd,
+          buffer,
+          filled,
+          buffer.byteLength - filled,
+          position + filled,
+        )
         if (bytesRead === 0) break
         filled += bytesRead
       }

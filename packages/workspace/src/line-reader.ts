@@ -12,7 +12,9 @@ const TOO_LONG = `is longer than ${LINE_LIMIT} bytes`
 const NOT_UTF8 = 'is not valid UTF-8'
 
 /** A complete line without its newline, or why it cannot be read. `offset` is the byte it begins at. */
-export type Line = { readonly offset: number; readonly text: string } | { readonly offset: number; readonly fault: string }
+export type Line =
+  | { readonly offset: number; readonly text: string }
+  | { readonly offset: number; readonly fault: string }
 
 export interface LineRange {
   /** A byte at which a line begins. @default 0 */
@@ -76,7 +78,10 @@ export async function* linesBackward(file: HeldFile, range: LineRange = {}): Asy
     if (skipping) {
       const last = block.lastIndexOf(NEWLINE) + 1
       if (last === 0 && offset > start) continue
-      lines.push(...split(block.subarray(whole, last), offset + whole), { offset: offset + last, fault: TOO_LONG })
+      lines.push(...split(block.subarray(whole, last), offset + whole), {
+        offset: offset + last,
+        fault: TOO_LONG,
+      })
       skipping = false
     } else if (whole > 0 || offset === start) lines.push(...split(bytes.subarray(whole), offset + whole))
     carried = whole > 0 || offset === start ? bytes.subarray(0, whole) : bytes
@@ -126,7 +131,11 @@ function split(bytes: Buffer, offset: number): Line[] {
 
 function splitBytes(bytes: Buffer, offset: number): Line[] {
   const lines: Line[] = []
-  for (let from = 0, to = bytes.indexOf(NEWLINE); to !== -1; from = to + 1, to = bytes.indexOf(NEWLINE, from)) {
+  for (
+    let from = 0, to = bytes.indexOf(NEWLINE);
+    to !== -1;
+    from = to + 1, to = bytes.indexOf(NEWLINE, from)
+  ) {
     const line = bytes.subarray(from, to + 1)
     if (isUtf8(line)) lines.push(...split(line, offset + from))
     else lines.push({ offset: offset + from, fault: line.length > LINE_LIMIT ? TOO_LONG : NOT_UTF8 })

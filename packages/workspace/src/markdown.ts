@@ -150,6 +150,7 @@ function missingFence(lines: readonly Line[], first: number, after: number): { m
   const fence = FENCE.exec(lines[first]?.text ?? '')?.[1]
   if (fence === undefined) return {}
   const closing = lines[after - 1]?.text.trim() ?? ''
-  const closed = after - first > 1 && closing.length >= fence.length && closing === fence.charAt(0).repeat(closing.length)
+  const closed =
+    after - first > 1 && closing.length >= fence.length && closing === fence.charAt(0).repeat(closing.length)
   return closed ? {} : { missingFence: fence }
 }

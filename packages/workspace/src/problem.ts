@@ -29,6 +29,9 @@ export class ProblemReport {
     this.#count++
     if (this.#count < MAX_REPORTED) this.#onProblem(problem)
     else if (this.#count === MAX_REPORTED)
-      this.#onProblem({ ...problem, message: `${problem.message} (further problems of this kind are not reported)` })
+      this.#onProblem({
+        ...problem,
+        message: `${problem.message} (further problems of this kind are not reported)`,
+      })
   }
 }

@@ -1,4 +1,4 @@
-import { WorkspaceError, shown } from './errors.js'
+import { shown, WorkspaceError } from './errors.js'
 
 const MAX_PATH_BYTES = 4096
 const MAX_NAME_BYTES = 255
@@ -34,7 +34,8 @@ function faultOf(path: string): string | undefined {
   for (const name of names) {
     if (name === '') return 'has an empty component'
     if (name === '.' || name === '..') return `has a component ${name}`
-    if (Buffer.byteLength(name) > MAX_NAME_BYTES) return `has a component of more than ${MAX_NAME_BYTES} bytes`
+    if (Buffer.byteLength(name) > MAX_NAME_BYTES)
+      return `has a component of more than ${MAX_NAME_BYTES} bytes`
   }
   return undefined
 }

@@ -51,7 +51,8 @@ async function addLines(
   const title = document.slice(0, heading.end).trimEnd()
   const before = own === '' ? title : `${title}${newline}${own}`
   const fence = ownEnd === document.length ? openFence(outline, newline) : ''
-  const compose = (gap: string) => `${before}${fence}${gap}${addition}${newline}${rest === '' ? '' : newline + rest}`
+  const compose = (gap: string) =>
+    `${before}${fence}${gap}${addition}${newline}${rest === '' ? '' : newline + rest}`
   const close = compose(newline)
   const apart = compose(newline + newline)
   // Directly below a paragraph, a line such as `---` would make a heading of that paragraph.
@@ -92,7 +93,11 @@ function headingLine(heading: string): string {
     const line = `${marks} ${text}`
     if (headingOf(line) === heading && !/[\r\n]/.test(heading)) return line
   }
-  throw invalidOption('heading', 'a single line of at most 900 characters without blanks at its ends', heading)
+  throw invalidOption(
+    'heading',
+    'a single line of at most 900 characters without blanks at its ends',
+    heading,
+  )
 }
 
 function endOf(headings: readonly Heading[], index: number, end: number): number {

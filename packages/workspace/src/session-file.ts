@@ -49,7 +49,12 @@ function open(directory: string, flags: number): HeldFile {
     if (file.stats.nlink > 1 && file.size() > 0 && !archiveFileOf(directory, file) && file.links() > 1)
       throw notAFile(SESSION_FILE, 'hard link')
     if (file.stats.size > SESSION_LIMIT)
-      throw tooLarge(SESSION_FILE, file.stats.size, SESSION_LIMIT, 'Move older entries away with session.archive().')
+      throw tooLarge(
+        SESSION_FILE,
+        file.stats.size,
+        SESSION_LIMIT,
+        'Move older entries away with session.archive().',
+      )
     return file
   } catch (error) {
     file[Symbol.dispose]()

@@ -41,7 +41,8 @@ export class EntryParser {
   async completeEnd(file: HeldFile): Promise<number> {
     const size = file.size()
     const end = await endOfLines(file, { end: size })
-    if (end < size) this.#reject(end, 'is torn: its newline is missing. It is passed over, and ended by the next append')
+    if (end < size)
+      this.#reject(end, 'is torn: its newline is missing. It is passed over, and ended by the next append')
     return end
   }
 
@@ -115,9 +116,13 @@ function beginsAt(from: string, reverse: boolean): (entry: SessionEntry) => bool
 
 /** A time with an offset; anything else can only be an id. */
 function timeOf(text: string): number | undefined {
-  return /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/.test(text) ? Date.parse(text) : undefined
+  return /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/.test(text)
+    ? Date.parse(text)
+    : undefined
 }
 
 function noEntry(from: string): WorkspaceError<'NOT_FOUND'> {
-  return new WorkspaceError('NOT_FOUND', `${SESSION_FILE} has no entry ${shown(from)}.`, { path: SESSION_FILE })
+  return new WorkspaceError('NOT_FOUND', `${SESSION_FILE} has no entry ${shown(from)}.`, {
+    path: SESSION_FILE,
+  })
 }

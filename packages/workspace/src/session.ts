@@ -1,14 +1,14 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec'
+import { appendLine } from './append-line.js'
 import { archiveBefore } from './archive.js'
 import { finishAbandoned } from './archive-finish.js'
-import { appendLine } from './append-line.js'
 import { composeEntry } from './compose-entry.js'
 import type { NewEntry, SessionEntry } from './entry.js'
 import { invalidOption } from './errors.js'
 import { followEntries, positionOf } from './follow.js'
 import type { Json } from './json.js'
 import type { OnProblem } from './problem.js'
-import { readEntries, type ReadOptions } from './session-reader.js'
+import { type ReadOptions, readEntries } from './session-reader.js'
 
 /** What was said, entry by entry, in `session.jsonl`. */
 export class Session<M extends Json = Json> {
@@ -62,7 +62,9 @@ export class Session<M extends Json = Json> {
    * All entries as they were when the iteration began, one at a time; lines that are none are reported and passed over.
    */
   entries(options: ReadOptions = {}): AsyncIterable<SessionEntry<M>> {
-    return readEntries(this.#directory, options, this.#schema, this.#onProblem) as AsyncIterable<SessionEntry<M>>
+    return readEntries(this.#directory, options, this.#schema, this.#onProblem) as AsyncIterable<
+      SessionEntry<M>
+    >
   }
 
   /**
@@ -71,9 +73,13 @@ export class Session<M extends Json = Json> {
    */
   follow(options: { signal?: AbortSignal } = {}): AsyncIterable<SessionEntry<M>> {
     const position = positionOf(this.#directory)
-    return followEntries(this.#directory, position, options.signal, this.#schema, this.#onProblem) as AsyncIterable<
-      SessionEntry<M>
-    >
+    return followEntries(
+      this.#directory,
+      position,
+      options.signal,
+      this.#schema,
+      this.#onProblem,
+    ) as AsyncIterable<SessionEntry<M>>
   }
 
   /**

@@ -16,7 +16,9 @@ export const id: Rule = (value) =>
     : `must be a string of 1 to ${MAX_ID} characters`
 
 export const count: Rule = (value) =>
-  typeof value === 'number' && Number.isFinite(value) && value >= 0 ? undefined : 'must be a number of 0 or more'
+  typeof value === 'number' && Number.isFinite(value) && value >= 0
+    ? undefined
+    : 'must be a number of 0 or more'
 
 export const flag: Rule = (value) => (typeof value === 'boolean' ? undefined : 'must be true or false')
 
@@ -35,7 +37,8 @@ export function object(shape: Shape, options: { open?: boolean } = {}): Rule {
     for (const key of required) if (!Object.hasOwn(value, key)) return `needs ${key}`
     for (const key in value) {
       const rule = rules.get(key)
-      if (!rule && (!options.open || key === '__proto__')) return `has an unknown key ${JSON.stringify(key.slice(0, 40))}`
+      if (!rule && (!options.open || key === '__proto__'))
+        return `has an unknown key ${JSON.stringify(key.slice(0, 40))}`
       const fault = (rule ?? json)(value[key])
       if (fault !== undefined) return `${rule ? key : JSON.stringify(key.slice(0, 40))} ${fault}`
     }

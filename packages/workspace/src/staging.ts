@@ -1,5 +1,14 @@
 import { randomBytes } from 'node:crypto'
-import { closeSync, constants, fsync, lstatSync, opendirSync, renameSync, type Stats, unlinkSync } from 'node:fs'
+import {
+  closeSync,
+  constants,
+  fsync,
+  lstatSync,
+  opendirSync,
+  renameSync,
+  type Stats,
+  unlinkSync,
+} from 'node:fs'
 import { promisify } from 'node:util'
 import { Folder, inherit, openDirectory } from './beneath.js'
 import { errnoOf, systemFailure, WorkspaceError } from './errors.js'
@@ -159,7 +168,8 @@ function removeIfThere(folder: Folder, name: string): void {
     unlinkSync(folder.locationOf(name))
   } catch (error) {
     // Gone already is as good. A folder is not ours, and what may not be removed is not in the way either.
-    if (!['ENOENT', 'EISDIR', 'EPERM', 'EACCES'].includes(errnoOf(error) ?? '')) throw systemFailure(error, folder.pathOf(name))
+    if (!['ENOENT', 'EISDIR', 'EPERM', 'EACCES'].includes(errnoOf(error) ?? ''))
+      throw systemFailure(error, folder.pathOf(name))
   }
 }
 

@@ -38,7 +38,8 @@ export class VersionedFile {
    * @throws WorkspaceError `VERSION_CONFLICT`, `TOO_LARGE`, `NO_SPACE`
    */
   async replace(bytes: Buffer, ifVersion?: string): Promise<{ version: string }> {
-    if (bytes.length > this.#limit) throw tooLarge(this.#name, bytes.length, this.#limit, 'Shorten it, or move some of it to another file.')
+    if (bytes.length > this.#limit)
+      throw tooLarge(this.#name, bytes.length, this.#limit, 'Shorten it, or move some of it to another file.')
     for (let attempt = 1; ; attempt++) {
       await using staged = StagedFile.create(this.#directory, this.#name)
       await staged.file.writeAll(bytes)

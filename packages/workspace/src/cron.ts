@@ -1,0 +1,70 @@
+import { Cron } from 'croner'
+import type { Zone } from './zone.js'
+
+const HOUR = 3_600_000
+/** Clocks are changed by less than this. */
+const GUARD = 3 * HOUR
+const MAX_CACHED = 128
+const MAX_LENGTH = 100
+
+/**
+ * A cron pattern of five fields. The library matches it against wall times only; what happens when clocks change is
+ * decided here, since its own answers can then lie before the time asked about:
+ *
+ * - a skipped time is as far behind the change as it was meant to be;
+ * - a time that comes twice counts once, unless the pattern is for every hour (or every few): then it is regular, and
+ *   keeps its rhythm.
+ */
+export class CronPattern {
+  readonly #cron: Cron
+  readonly #everyHour: boolean
+
+  private constructor(cron: Cron, everyHour: boolean) {
+    this.#cron = cron
+    this.#everyHour = everyHour
+  }
+
+  static readonly #cache = new Map<string, CronPattern>()
+
+  /** The pattern, or what is wrong with it. */
+  static parse(source: string): CronPattern | string {
+    const cached = CronPattern.#cache.get(source)
+    if (cached) return cached
+    const fields = source.trim().split(/\s+/)
+    const named = /^@(hourly|daily|midnight|weekly|monthly|yearly|annually)$/.exec(source)
+    if (source.length > MAX_LENGTH || (fields.length !== 5 && !named) || source.includes(':'))
+      return 'must be five fields (minute, hour, day, month, weekday) or a name such as @daily'
+    let cron: Cron
+    try {
+      cron = new Cron(source, { mode: '5-part', utcOffset: 0 })
+    } catch {
+      return 'is not a pattern: see the fields minute, hour, day of the month, month, day of the week'
+    }
+    const pattern = new CronPattern(cron, named?.[1] === 'hourly' || fields[1]?.startsWith('*') === true)
+    // A parsed pattern takes tens of kilobytes; most tenants use the same few.
+    if (CronPattern.#cache.size >= MAX_CACHED) CronPattern.#cache.clear()
+    CronPattern.#cache.set(source, pattern)
+    return pattern
+  }
+
+  /** The first due after an instant. */
+  next(after: number, zone: Zone): number | undefined {
+    const offsets = [zone.offsetAt(after - GUARD), zone.offsetAt(after), zone.offsetAt(after + GUARD)]
+    const steady = offsets.every((offset) => offset === offsets[0])
+    let wall = after + Math.min(...offsets) - (steady ? 0 : GUARD)
+    let best: number | undefined
+    for (;;) {
+      const next = this.#cron.nextRun(new Date(wall))?.getTime()
+      if (next === undefined || next <= wall) return best
+      wall = next
+      if (best !== undefined && wall >= best + zone.offsetAt(best)) return best
+      for (const instant of this.#instantsOf(wall, zone))
+        if (instant > after && (best === undefined || instant < best)) best = instant
+    }
+  }
+
+  #instantsOf(wall: number, zone: Zone): number[] {
+    const instants = this.#everyHour ? zone.instantsOf(wall) : []
+    return instants.length > 0 ? instants : [zone.instantOf(wall)]
+  }
+}

@@ -1,0 +1,104 @@
+import { CronPattern } from './cron.js'
+import type { Schedule } from './schedule.js'
+import { parseDuration, parseTime } from './time.js'
+import { Zone } from './zone.js'
+
+/** So many dues are counted one by one; that there were more is of no interest. */
+export const MAX_COUNTED = 10_000
+const HOUR = 3_600_000
+
+/** When a schedule is due, in milliseconds since the epoch. */
+export interface Recurrence {
+  /** Nothing is due at it or before, unless it was handed over already. */
+  readonly start: number
+  /** The first due after an instant. */
+  next(after: number): number | undefined
+  /** How many dues lie after `after` and not after `until`, up to {@link MAX_COUNTED}, and the last `keep` of them. */
+  between(
+    after: number,
+    until: number,
+    keep: number,
+  ): { readonly count: number; readonly last: readonly number[] }
+}
+
+/** Works out when a schedule is due; or says what is wrong with it. */
+export function recurrenceOf(schedule: Schedule, fileZone: string | undefined): Recurrence | string {
+  const zoneName = schedule.timezone ?? fileZone
+  const zone = zoneName === undefined ? undefined : Zone.named(zoneName)
+  if (zoneName !== undefined && !zone) return 'timezone is not known: use a name such as Europe/Berlin'
+  const created = parseTime(schedule.createdAt, undefined)
+  if (typeof created === 'string') return `createdAt ${created}`
+  const until = schedule.until === undefined ? Number.POSITIVE_INFINITY : parseTime(schedule.until, zone)
+  if (typeof until === 'string') return `until ${until}`
+
+  if (schedule.at !== undefined) {
+    const at = parseTime(schedule.at, zone)
+    return typeof at === 'string' ? `at ${at}` : once(at, until)
+  }
+  if (schedule.every !== undefined) {
+    const step = parseDuration(schedule.every)
+    if (typeof step === 'string') return `every ${step}`
+    const from = schedule.from === undefined ? created : parseTime(schedule.from, zone)
+    return typeof from === 'string' ? `from ${from}` : regular(created, until, from, step)
+  }
+  const pattern = CronPattern.parse(schedule.cron)
+  return typeof pattern === 'string' ? `cron ${pattern}` : byCron(created, until, pattern, zone ?? Zone.utc)
+}
+
+function once(at: number, until: number): Recurrence {
+  const next = (after: number) => (at > after && at <= until ? at : undefined)
+  return {
+    start: Number.NEGATIVE_INFINITY,
+    next,
+    between: (after, end) => {
+      const due = next(after)
+      return due !== undefined && due <= end ? { count: 1, last: [due] } : { count: 0, last: [] }
+    },
+  }
+}
+
+function regular(start: number, until: number, from: number, step: number): Recurrence {
+  /** How many steps from `from` the first due after an instant is. */
+  const stepsTo = (after: number) => Math.max(0, Math.floor((Math.max(after, start) - from) / step) + 1)
+  return {
+    start,
+    next(after) {
+      const due = from + stepsTo(after) * step
+      return due <= until ? due : undefined
+    },
+    between(after, end, keep) {
+      const first = stepsTo(after)
+      const last = Math.floor((Math.min(end, until) - from) / step)
+      const count = Math.max(0, last - first + 1)
+      const kept = Array.from({ length: Math.min(count, keep) }, (_, index) => from + (last - index) * step)
+      return { count: Math.min(count, MAX_COUNTED), last: kept.reverse() }
+    },
+  }
+}
+
+function byCron(start: number, until: number, pattern: CronPattern, zone: Zone): Recurrence {
+  const next = (after: number) => {
+    const due = pattern.next(Math.max(after, start), zone)
+    return due !== undefined && due <= until ? due : undefined
+  }
+  const walk = (after: number, end: number) => {
+    const dues: number[] = []
+    for (let due = next(after); due !== undefined && due <= end && dues.length < MAX_COUNTED; due = next(due))
+      dues.push(due)
+    return dues
+  }
+  return {
+    start,
+    next,
+    between(after, end, keep) {
+      const dues = walk(after, end)
+      if (dues.length < MAX_COUNTED) return { count: dues.length, last: keep === 0 ? [] : dues.slice(-keep) }
+      // Too many to walk through all of them: look back from the end, further and further.
+      for (let back = HOUR; ; back *= 4) {
+        const last = walk(Math.max(after, end - back), end)
+        if (last.length >= keep || end - back <= after)
+          return { count: MAX_COUNTED, last: keep === 0 ? [] : last.slice(-keep) }
+      }
+    },
+  }
+}
