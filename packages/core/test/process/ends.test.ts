@@ -46,8 +46,8 @@ afterEach(async () => {
 })
 
 /** Starts a gateway with three boxes: one with a command running in it, one that is paused. */
-async function gateway(): Promise<ChildProcess> {
-  const child = spawn(process.execPath, [join(bundle, 'gateway.mjs'), dataDir, owner], {
+async function gateway(...options: readonly 'hiding'[]): Promise<ChildProcess> {
+  const child = spawn(process.execPath, [join(bundle, 'gateway.mjs'), dataDir, owner, ...options], {
     env: { PATH: process.env.PATH, TMPDIR: temporary },
     stdio: ['pipe', 'pipe', 'inherit'],
   })
@@ -57,6 +57,11 @@ async function gateway(): Promise<ChildProcess> {
   return child
 }
 
+/** No process of a box, nor gateway or watchdog. */
+async function nothingIsLeft(): Promise<boolean> {
+  return (await processesOf(owner)).length === 0 && (await processesRunning(owner)).length === 0
+}
+
 /** The folders of short symlinks. */
 async function shortcuts(): Promise<string[]> {
   return (await readdir(temporary)).filter((name) => name.startsWith('tenantbox-'))
@@ -64,32 +69,33 @@ async function shortcuts(): Promise<string[]> {
 
 describe('boxes of the process driver', () => {
   it('end with a gateway that is killed: paused ones, commands and those in sessions of their own', async () => {
-    const child = await gateway()
+    const child = await gateway('hiding')
     expect(await shortcuts()).toHaveLength(1)
     child.kill('SIGKILL')
-    await eventually(async () => (await processesOf(owner)).length === 0)
+    await eventually(nothingIsLeft)
     await eventually(async () => (await shortcuts()).length === 0)
   })
 
   it('do not keep a gateway from ending that has closed its driver, and end with it', async () => {
-    const child = await gateway()
+    const child = await gateway('hiding')
     child.stdin?.end()
     expect(await once(child, 'exit')).toEqual([0, null])
-    await eventually(async () => (await processesOf(owner)).length === 0)
+    await eventually(nothingIsLeft)
     await eventually(async () => (await shortcuts()).length === 0)
   })
 
   it('are ended by the next gateway when the watchdog was killed as well', async () => {
     const child = await gateway()
-    // The gateway's own arguments name the owner, and so do the watchdog's.
-    const both = await processesRunning(owner)
+    // The arguments of the gateway name the owner, and so do the watchdog's.
+    const marked = await processesOf(owner)
+    const both = (await processesRunning(owner)).filter((pid) => !marked.includes(pid))
     expect(both).toHaveLength(2)
     for (const pid of both) process.kill(pid, 'SIGKILL')
     await once(child, 'exit')
     expect((await processesOf(owner)).length).toBeGreaterThan(0)
     const driver = processDriver()
     await driver.open({ name: 'pool', owner, dataDir })
-    await eventually(async () => (await processesOf(owner)).length === 0)
+    await eventually(nothingIsLeft)
     await driver.close()
   })
 })

@@ -3,15 +3,17 @@ import { once } from 'node:events'
 import { processDriver } from '@tenantbox/core/process'
 import { TenantDirs } from '../../src/tenant-dirs.js'
 import { SPEC } from '../testing/fixtures.js'
+import { WITHOUT_ENVIRONMENT } from './processes.js'
 
 /** A gateway in a process of its own: `ends.test.ts` bundles it, runs it, and looks at how it ends. */
-const [dataDir = '', owner = ''] = process.argv.slice(2)
+const [dataDir = '', owner = '', hiding] = process.argv.slice(2)
 
-/** Leaves a process in its group, one in a session of its own, and one that takes no notice of SIGTERM. */
+/** Leaves one in its group, one that may hide there, one in a session of its own, and takes no notice of SIGTERM. */
 const COMMAND = [
   'sh',
   '-c',
-  'sleep 600 & setsid sleep 601 & trap "" TERM; echo up; while :; do sleep 1; done',
+  `sleep 600 & ${hiding ? WITHOUT_ENVIRONMENT : ':'} & setsid sleep 601 & trap "" TERM; echo up; while :; do sleep 1; done`,
+  owner,
 ]
 
 const driver = processDriver()

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { mkdir, mkdtemp, readFile, realpath, rm } from 'node:fs/promises'
 import { createServer, get } from 'node:http'
 import { tmpdir } from 'node:os'
@@ -10,7 +11,7 @@ import type { BoxRef, ResolvedBoxSpec } from '../../src/driver.js'
 import { TenantDirs } from '../../src/tenant-dirs.js'
 import { listenUnixSocket } from '../../src/unix-socket.js'
 import { all, SPEC } from '../testing/fixtures.js'
-import { eventually, processesOf } from './processes.js'
+import { eventually, processesOf, processesRunning, WITHOUT_ENVIRONMENT } from './processes.js'
 
 /** Answers every request with what the expression says. */
 function answering(expression: string): readonly string[] {
@@ -189,9 +190,15 @@ describe('processDriver', () => {
   })
 
   it('leaves nothing of a box that stops: children, commands and those in sessions of their own', async () => {
+    const hidden = randomUUID()
     await open()
     const ref = await started('ann', {
-      command: ['sh', '-c', 'sleep 600 & setsid sleep 601 & echo up; wait'],
+      command: [
+        'sh',
+        '-c',
+        `sleep 600 & setsid sleep 601 & ${WITHOUT_ENVIRONMENT} & echo up; wait`,
+        temporary,
+      ],
     })
     for await (const line of driver.logs(ref, { follow: true })) if (line.text === 'up') break
     const command = await driver.spawn(ref, { command: ['sh', '-c', 'sleep 602 & echo begun'] })
@@ -199,9 +206,18 @@ describe('processDriver', () => {
     // A process that is just becoming another program has no environment for a moment.
     await eventually(async () => (await processesOf(ref.id)).length === 4)
     // All but the one that has left for a session of its own.
-    await eventually(async () => (await driver.stats(ref)).pids === 3)
+    await eventually(async () => (await driver.stats(ref)).pids === 5)
     await driver.stop(ref, { graceMs: 10_000 })
     expect(await processesOf(ref.id)).toEqual([])
+    await eventually(async () => (await processesRunning(hidden)).length === 0)
+  })
+
+  it('has all that a box said, once it is known to have stopped', async () => {
+    await open()
+    const ref = await started('ann', { command: ['seq', '5000'] })
+    await eventually(async () => (await driver.inspect(ref))?.state === 'stopped')
+    const lines = await all(driver.logs(ref))
+    expect([lines.length, lines.at(-1)?.text]).toEqual([5_000, '5000'])
   })
 
   it('ends what is left of a box whose own process ends by itself', async () => {
@@ -223,7 +239,18 @@ describe('processDriver', () => {
     await expect(driver.spawn(ref, { command: ['true'] })).rejects.toMatchObject({ code: 'START_FAILED' })
     await driver.stop(ref, { graceMs: 10_000 })
     expect(await processesOf(ref.id)).toEqual([])
-    expect(await command.exited).toBe(143)
+    expect(await command.exited).toBeGreaterThan(128)
+  })
+
+  it('stops a box that is just starting', async () => {
+    await open()
+    const ref = await started('ann', { command: ['sleep', '600'] })
+    await driver.stop(ref, { graceMs: 10_000 })
+    const starting = driver.start(ref)
+    await driver.stop(ref, { graceMs: 10_000 })
+    await starting
+    expect((await driver.inspect(ref))?.state).toBe('stopped')
+    expect(await processesOf(ref.id)).toEqual([])
   })
 
   it('removes a box that is just starting', async () => {

@@ -3,6 +3,9 @@ import { setTimeout as delay } from 'node:timers/promises'
 
 const DEADLINE_MS = 15_000
 
+/** For a shell: runs on, without the environment it was given. Its arguments hold the shell's own name. */
+export const WITHOUT_ENVIRONMENT = 'env -i sh -c "sleep 600; :" "$0"'
+
 /** The processes that have `text` in their environment. One that has ended has none, even before it is reaped. */
 export function processesOf(text: string): Promise<number[]> {
   return processesWhose('environ', text)
