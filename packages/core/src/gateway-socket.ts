@@ -144,7 +144,6 @@ export class GatewaySockets {
     } catch (cause) {
       if (!gone.signal.aborted)
         this.#warn(tenant, 'GATEWAY_HANDLER', 'The answer of a pool.serve handler could not be sent', cause)
-      outgoing.destroy()
     }
   }
 

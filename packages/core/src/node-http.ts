@@ -51,8 +51,7 @@ export function toRequest(incoming: IncomingMessage, maxBodyBytes: number, signa
 
 async function* bounded(incoming: IncomingMessage, maxBodyBytes: number): AsyncGenerator<Uint8Array> {
   let bytes = 0
-  // Leaving the loop must not take the connection along: the answer still goes over it.
-  for await (const chunk of incoming.iterator({ destroyOnReturn: false })) {
+  for await (const chunk of incoming) {
     bytes += chunk.length
     if (bytes > maxBodyBytes) throw new BodyTooLarge(maxBodyBytes)
     yield chunk
@@ -84,7 +83,7 @@ export async function sendResponse(
     outgoing.end()
     await settled(outgoing, 'finish', clock, stallMs)
   } catch (error) {
-    if (outgoing.headersSent) outgoing.destroy()
+    outgoing.destroy()
     throw error
   } finally {
     outgoing.off('close', onClose)
