@@ -1,8 +1,10 @@
+import { adopt } from './adopt.js'
+import { burst } from './burst.js'
 import { hot } from './hot.js'
 import { sleepers } from './sleepers.js'
 import { wake } from './wake.js'
 
-const benches = { hot, sleepers, wake }
+const benches = { hot, sleepers, wake, burst, adopt }
 const names = process.argv.slice(2)
 
 for (const [name, bench] of Object.entries(benches))

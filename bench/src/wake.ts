@@ -1,24 +1,18 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { TenantPool } from '@tenantbox/core'
 import { docker } from '@tenantbox/core/docker'
 import Docker from 'dockerode'
-import { Client, request } from 'undici'
+import { benchImage, RawBox, specOf } from './raw-box.js'
 import { against, median, print } from './report.js'
 
 const ROUNDS = 15
-const PROBE_EVERY_MS = 5
 
 /** Wakes against bare dockerode calls and the same probe, by turns in the same run, with boxes of the same making. */
 export async function wake(): Promise<void> {
-  const image = process.env.TENANTBOX_BENCH_IMAGE
-  if (!image) {
-    console.log(
-      '\nWakes: left out. Set TENANTBOX_BENCH_IMAGE to an image whose command is an agent, and DOCKER_HOST if need be.',
-    )
-    return
-  }
+  const image = benchImage('Wakes')
+  if (!image) return
   const dataDir = await mkdtemp(join(tmpdir(), 'tenantbox-bench-'))
   const pool = new TenantPool({
     name: 'bench',
@@ -33,7 +27,7 @@ export async function wake(): Promise<void> {
     await pool.ensure('raw')
     const spec = await specOf(engine, 'tbx-bench-raw')
     await pool.remove('raw')
-    const raw = new RawBox(engine, spec, join(dataDir, 'raw', 'run'))
+    const raw = new RawBox(engine, { ...spec, name: 'tbx-bench-floor' }, join(dataDir, 'raw', 'run'))
     const times = { created: pair(), stopped: pair(), paused: pair() }
     for (let round = 0; round <= ROUNDS; round++) {
       await pool.remove('pooled')
@@ -88,83 +82,4 @@ async function timed(work: () => Promise<unknown>): Promise<number> {
   const began = performance.now()
   await work()
   return performance.now() - began
-}
-
-/** What the pool made a box of, to make the same without the pool. */
-async function specOf(engine: Docker, name: string): Promise<Docker.ContainerCreateOptions> {
-  const { Config, HostConfig } = await engine.getContainer(name).inspect()
-  const { Image, Env, Cmd, User, WorkingDir } = Config
-  return {
-    name: 'tbx-bench-floor',
-    Image,
-    Env,
-    Cmd,
-    User,
-    WorkingDir,
-    HostConfig,
-  } as Docker.ContainerCreateOptions
-}
-
-/** The bare calls, and a probe as tight as the pool's. */
-class RawBox {
-  readonly #engine: Docker
-  readonly #spec: Docker.ContainerCreateOptions
-  readonly #run: string
-  #container: Docker.Container | undefined
-
-  constructor(engine: Docker, spec: Docker.ContainerCreateOptions, run: string) {
-    this.#engine = engine
-    this.#spec = spec
-    this.#run = run
-  }
-
-  async create(): Promise<void> {
-    this.#container = await this.#engine.createContainer(this.#spec)
-    await this.start()
-  }
-
-  async start(): Promise<void> {
-    // A socket of the life before would be in the agent's way.
-    for (const name of await readdir(this.#run)) await rm(join(this.#run, name))
-    await this.#box().start()
-    await this.#probe()
-  }
-
-  async resume(): Promise<void> {
-    await this.#box().unpause()
-    await this.#probe()
-  }
-
-  async stop(): Promise<void> {
-    await this.#box().stop()
-  }
-
-  async pause(): Promise<void> {
-    await this.#box().pause()
-  }
-
-  async remove(): Promise<void> {
-    await this.#box().remove({ force: true })
-  }
-
-  async #probe(): Promise<void> {
-    for (;;) {
-      const client = new Client('http://localhost', { socketPath: join(this.#run, 'agent.sock') })
-      try {
-        const { statusCode, body } = await request('http://localhost/healthz', { dispatcher: client })
-        await body.dump()
-        if (statusCode === 200) return
-      } catch {
-        // Not listening yet.
-        await new Promise((resolve) => setTimeout(resolve, PROBE_EVERY_MS))
-      } finally {
-        await client.destroy()
-      }
-    }
-  }
-
-  #box(): Docker.Container {
-    if (!this.#container) throw new Error('create it first')
-    return this.#container
-  }
 }
