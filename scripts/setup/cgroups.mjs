@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, rmdirSync } from 'node:fs'
+import { existsSync, readdirSync, rmdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
@@ -8,16 +8,41 @@ const ROOT = '/sys/fs/cgroup'
 const PATIENCE = 5_000
 
 /**
- * Removes the cgroups that an engine made beneath its own parent cgroup, and that parent.
+ * Lets paused boxes run. Under cgroup v1 a killed process does not die as long as it is frozen.
+ *
+ * @param {string} parent the cgroup that an engine made all its own in
+ */
+export function thawCgroups(parent) {
+  const states = cgroups(parent).map((group) => join(group, 'freezer.state'))
+  for (const state of states.filter((file) => existsSync(file)))
+    unlessGone(() => writeFileSync(state, 'THAWED'))
+}
+
+/**
+ * Removes all these cgroups, once the processes in them, which were killed, have ended.
  *
  * @param {string} parent
  */
 export async function removeCgroups(parent) {
-  if (!existsSync(ROOT)) return
-  // cgroup v1 has a tree for each controller, v2 one for all.
-  const trees = [ROOT, ...readdirSync(ROOT).map((name) => join(ROOT, name))]
-  for (const tree of trees.map((path) => join(path, parent)).filter((path) => existsSync(path)))
-    for (const group of deepestFirst(tree)) await remove(group)
+  thawCgroups(parent)
+  for (const deadline = Date.now() + PATIENCE; ; await sleep(20)) {
+    try {
+      for (const group of cgroups(parent)) unlessGone(() => rmdirSync(group))
+      return
+    } catch (error) {
+      if (codeOf(error) !== 'EBUSY' || Date.now() > deadline) throw error
+    }
+  }
+}
+
+/**
+ * @param {string} parent
+ * @returns {string[]} it and all in it, the deepest first, in every hierarchy: v1 has many, v2 one
+ */
+function cgroups(parent) {
+  if (!existsSync(ROOT)) return []
+  const roots = [ROOT, ...readdirSync(ROOT).map((name) => join(ROOT, name))]
+  return roots.map((root) => join(root, parent)).flatMap(deepestFirst)
 }
 
 /**
@@ -25,19 +50,25 @@ export async function removeCgroups(parent) {
  * @returns {string[]}
  */
 function deepestFirst(group) {
-  const children = readdirSync(group, { withFileTypes: true }).filter((entry) => entry.isDirectory())
-  return [...children.flatMap(({ name }) => deepestFirst(join(group, name))), group]
+  const children = unlessGone(() => readdirSync(group, { withFileTypes: true })) ?? []
+  const groups = children.filter((entry) => entry.isDirectory()).map(({ name }) => join(group, name))
+  return existsSync(group) ? [...groups.flatMap(deepestFirst), group] : []
 }
 
-/** @param {string} group */
-async function remove(group) {
-  for (const deadline = Date.now() + PATIENCE; ; await sleep(10)) {
-    try {
-      return rmdirSync(group)
-    } catch (error) {
-      const code = /** @type {NodeJS.ErrnoException} */ (error).code
-      if (code === 'ENOENT') return
-      if (code !== 'EBUSY' || Date.now() > deadline) throw error
-    }
+/**
+ * @template T
+ * @param {() => T} work
+ */
+function unlessGone(work) {
+  try {
+    return work()
+  } catch (error) {
+    if (codeOf(error) !== 'ENOENT' && codeOf(error) !== 'ENODEV') throw error
+    return undefined
   }
+}
+
+/** @param {unknown} error */
+function codeOf(error) {
+  return /** @type {NodeJS.ErrnoException} */ (error).code
 }

@@ -1,6 +1,7 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
+import { sweepRunFolders } from './run-folder.mjs'
 import { SetupError } from './terminal.mjs'
 
 /**
@@ -36,7 +37,8 @@ export function startKeeper(choice, onTrouble) {
   })
   const close = async () => {
     if (keeper.connected) keeper.send('close', () => {})
-    await exited
+    const [code] = await exited
+    if (code !== 0) await sweepRunFolders()
   }
   return { ready, close }
 }

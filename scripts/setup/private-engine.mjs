@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { thawCgroups } from './cgroups.mjs'
 import { EngineApi } from './engine-api.mjs'
 import { SetupError } from './terminal.mjs'
 
@@ -112,8 +113,11 @@ export class PrivateEngine {
   /** Ends it and everything in it at once: nothing of it is worth a gentle end. */
   async kill() {
     const first = this.init ?? this.#child.pid
-    if (this.#alive() && first !== undefined) process.kill(first, 'SIGKILL')
+    if (!this.#alive() || first === undefined) return
+    process.kill(first, 'SIGKILL')
+    const thawing = setInterval(() => thawCgroups(basename(this.#folder)), 20)
     await this.exited
+    clearInterval(thawing)
   }
 
   #alive() {

@@ -15,22 +15,25 @@ const LONGEST_PARENT = 40
 const SHARED = 'shared-engine'
 
 /**
- * Makes the folder that holds all that one run needs while this process lives. Removes those left by processes that
- * could not remove their own.
+ * Makes the folder that holds all that one run needs while this process lives.
  *
  * @param {string} [sharedSocket] of the engine to clean up afterwards, when it is not the run's own
  * @returns {Promise<string>}
  */
 export async function makeRunFolder(sharedSocket) {
-  const parent = tmpdir().length <= LONGEST_PARENT && !tmpdir().startsWith('/run') ? tmpdir() : '/tmp'
-  const folders = readdirSync(parent).map((name) => join(parent, name))
-  // What cannot be removed now stays for the next run to try.
-  for (const left of folders.filter(isLeftOver)) await removeRunFolder(left).catch(() => undefined)
-  const folder = join(parent, `tenantbox-${process.pid}-${startTimeOf(process.pid)}`)
+  await sweepRunFolders()
+  const folder = join(parentFolder(), `tenantbox-${process.pid}-${startTimeOf(process.pid)}`)
   mkdirSync(folder, { mode: 0o700 })
   if (sharedSocket) writeFileSync(join(folder, SHARED), sharedSocket)
   mkdirSync(join(folder, 'tmp'))
   return folder
+}
+
+/** Removes the folders of processes that died without removing their own. */
+export async function sweepRunFolders() {
+  const folders = readdirSync(parentFolder()).map((name) => join(parentFolder(), name))
+  // What cannot be removed now stays for the next run to try.
+  for (const left of folders.filter(isLeftOver)) await removeRunFolder(left).catch(() => undefined)
 }
 
 /**
@@ -47,6 +50,10 @@ export async function removeRunFolder(folder) {
   await quietly('rm', ['-rf', '--one-file-system', folder])
 }
 
+function parentFolder() {
+  return tmpdir().length <= LONGEST_PARENT && !tmpdir().startsWith('/run') ? tmpdir() : '/tmp'
+}
+
 /** @param {string} folder */
 function isLeftOver(folder) {
   const [, pid, startTime] = NAME.exec(basename(folder)) ?? []
@@ -57,15 +64,16 @@ function isLeftOver(folder) {
 
 /**
  * @param {number} pid
- * @returns {string | undefined} in clock ticks since the machine started; undefined when there is no such process
+ * @returns {string | undefined} in clock ticks since the machine started; undefined when no such process lives
  */
 function startTimeOf(pid) {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    // The second field, a name in brackets, may hold anything; what is wanted is the 22nd.
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
+    // The name, in brackets, may hold anything. After it come the 3rd field, the state, and the others up to the 22nd.
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    return fields[0] === 'Z' ? undefined : fields[19]
   } catch {
-    // No such process.
+    // There is none.
     return undefined
   }
 }
