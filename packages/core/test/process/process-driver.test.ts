@@ -222,9 +222,13 @@ describe('processDriver', () => {
 
   it('ends what is left of a box whose own process ends by itself', async () => {
     await open()
-    const ref = await started('ann', { command: ['sh', '-c', 'sleep 600 & echo bye; exit 4'] })
+    const hidden = randomUUID()
+    const ref = await started('ann', {
+      command: ['sh', '-c', `sleep 600 & ${WITHOUT_ENVIRONMENT} & echo bye; exit 4`, hidden],
+    })
     await eventually(async () => (await driver.inspect(ref))?.state === 'stopped')
     expect(await processesOf(ref.id)).toEqual([])
+    await eventually(async () => (await processesRunning(hidden)).length === 0)
     expect((await driver.inspect(ref))?.exit).toEqual({ code: 4, oom: false })
     expect(await all(driver.logs(ref))).toMatchObject([{ stream: 'stdout', text: 'bye' }])
   })
