@@ -12,7 +12,7 @@ import { toMessage } from './text.js'
 /** What adoption needs of the pool. */
 export interface AdoptionHost {
   readonly clock: Clock
-  readonly driver: Pick<Driver, 'remove' | 'restore'>
+  readonly driver: Pick<Driver, 'inspect' | 'remove' | 'restore'>
   readonly dirs: Pick<TenantDirs, 'scan'>
   readonly engine: Pick<EngineConnection, 'epoch' | 'lost'>
   readonly reconciler: Reconciler
@@ -64,16 +64,16 @@ export class Adoption {
       else tenant.knownIn = epoch
       if (isLive(tenant.state)) this.#host.admission.occupy(tenant)
     }
-    for (const record of aside.values()) await this.#restore(record)
+    for (const { ref } of aside.values()) await this.#endRebuild(ref)
     for (const tenant of this.#host.known()) this.#host.settle(tenant)
     return records.length
   }
 
   /** The engine's answer after an outage, or just now and then: whoever differs from it is asked about one by one. */
   async compare(records: readonly BoxRecord[]): Promise<void> {
-    const { current } = bySlug(records)
+    const { current, aside } = bySlug(records)
     const { epoch } = this.#host.engine
-    for (const { ref } of current.values())
+    for (const { ref } of records)
       if (!this.#host.find(ref.tenant)) this.#host.meet(ref.tenant, ref.slug, 0).knownIn = -1
     const differing: Tenant[] = []
     for (const tenant of this.#host.known()) {
@@ -82,7 +82,8 @@ export class Adoption {
       else differing.push(tenant)
     }
     for (const tenant of differing) tenant.knownIn = -1
-    void Promise.all(differing.map((tenant) => this.#recheck(tenant)))
+    for (const tenant of differing) void this.#recheck(tenant)
+    for (const { ref } of aside.values()) void this.#endRebuild(ref)
   }
 
   /** Something happened to a box: a hint, looked into when it contradicts what the pool knows. */
@@ -115,26 +116,35 @@ export class Adoption {
     this.#host.settle(tenant)
   }
 
-  /** A crash in the middle of a rebuild: its outcome was never confirmed, so the old box comes back. */
-  async #restore(old: BoxRecord): Promise<void> {
-    const tenant = this.#host.find(old.ref.tenant)
+  /**
+   * Ends a rebuild that a crash or an outage has interrupted: the old box comes back, unless the new one has proved
+   * itself by now.
+   */
+  async #endRebuild(old: BoxRef): Promise<void> {
+    const tenant = this.#host.find(old.tenant)
     if (!tenant) return
     await tenant.serial.run(async () => {
       const { driver, engine, reconciler } = this.#host
       try {
-        if (tenant.box) await this.#removeSuccessor(tenant, tenant.box)
-        await driver.restore(old.ref)
-        await reconciler.apply(tenant, { ...old, aside: false }, 'adopted', engine.epoch)
+        const record = await driver.inspect(old)
+        if (!record?.aside) return
+        const { life, leases } = tenant
+        const successor = tenant.box?.id === old.id ? undefined : tenant.box
+        if (successor && (life?.ready || leases > 0)) return await driver.remove(old)
+        if (successor) await this.#removeSuccessor(tenant, successor)
+        await driver.restore(old)
+        await reconciler.apply(tenant, { ...record, aside: false }, 'adopted', engine.epoch)
         tenant.drifted = true
       } catch (cause) {
         tenant.knownIn = -1
         this.#host.warn(
-          'REBUILD_NOT_UNDONE',
-          `The old box of tenant ${JSON.stringify(tenant.id)} was set aside by a rebuild that a crash interrupted, and could not be brought back: ${toMessage(cause)}`,
+          'REBUILD_NOT_ENDED',
+          `An interrupted rebuild of tenant ${JSON.stringify(tenant.id)}'s box has left the old one aside, which is tried to mend again later: ${toMessage(cause)}`,
           { tenant: tenant.id, cause },
         )
       }
     })
+    this.#host.settle(tenant)
   }
 
   async #removeSuccessor(tenant: Tenant, successor: BoxRef): Promise<void> {

@@ -251,6 +251,9 @@ export class Launcher {
         tenant.box = undefined
         tenant.transition('absent', 'drift')
       }
+      // Its making may have gone through unheard.
+      const unheard = await driver.find(tenant.slug)
+      if (unheard) await driver.remove(unheard.ref)
       await driver.restore(old)
       tenant.box = old
       tenant.spec = oldSpec
