@@ -10,6 +10,7 @@ export type StoreListener = (type: DriverEvent['type'], box: MemoryBox, before: 
 export class MemoryStore implements MemoryBoxHost {
   readonly clock: Clock
   readonly #boxes = new Map<string, MemoryBox>()
+  readonly #byName = new Map<string, MemoryBox>()
   readonly #listeners = new Set<StoreListener>()
   readonly #maxLive = new Map<string, number>()
   #made = 0
@@ -29,12 +30,13 @@ export class MemoryStore implements MemoryBoxHost {
   }
 
   named(name: string): MemoryBox | undefined {
-    return this.boxes.find((box) => box.name === name)
+    return this.#byName.get(name)
   }
 
   add(options: Omit<MemoryBoxOptions, 'id'>): MemoryBox {
     const box = new MemoryBox({ ...options, id: `box-${++this.#made}` }, this)
     this.#boxes.set(box.id, box)
+    this.#byName.set(box.name, box)
     return box
   }
 
@@ -49,6 +51,8 @@ export class MemoryStore implements MemoryBoxHost {
   }
 
   happened(type: DriverEvent['type'], box: MemoryBox, before = box.name): void {
+    if (type === 'renamed' || type === 'removed') this.#byName.delete(before)
+    if (type === 'renamed') this.#byName.set(box.name, box)
     if (type === 'removed') this.#boxes.delete(box.id)
     if (type === 'started') this.#countLive(box.tenant)
     for (const listener of this.#listeners) listener(type, box, before)
