@@ -22,6 +22,8 @@ export interface ReapHost {
 export class Reaper {
   readonly #host: ReapHost
   readonly #queue = new IdleQueue<Tenant>()
+  /** Asked whether they sleep now; until that is answered they are not asked again. */
+  readonly #underWay = new Set<Tenant>()
   #armedFor: number | undefined
   #cancel: (() => void) | undefined
   #closed = false
@@ -37,7 +39,8 @@ export class Reaper {
 
   /** Puts the tenant where it belongs now. Idempotent. */
   track(tenant: Tenant): void {
-    const busy = tenant.wanted || tenant.flight !== undefined || tenant.gate !== undefined
+    const busy =
+      tenant.wanted || tenant.flight !== undefined || tenant.gate !== undefined || this.#underWay.has(tenant)
     const after = busy ? undefined : nextTierAfter(tenant.state, this.#host.idleOf(tenant))
     this.#queue.delete(tenant)
     if (after === undefined) return
@@ -60,8 +63,9 @@ export class Reaper {
   /** Applies what is due now. */
   async reap(): Promise<void> {
     const due = this.#queue.takeDue(this.#host.clock.monotonic())
-    if (due.length > 0) await Promise.all(due.map((tenant) => this.#reapOne(tenant)))
+    // The next ones do not wait for these.
     this.#armForFirst()
+    if (due.length > 0) await Promise.all(due.map((tenant) => this.#reapOne(tenant)))
   }
 
   close(): void {
@@ -70,11 +74,14 @@ export class Reaper {
   }
 
   async #reapOne(tenant: Tenant): Promise<void> {
+    this.#underWay.add(tenant)
     try {
       // One that was vetoed has another whole round.
       if ((await this.#host.whenIdle(tenant)) === 'vetoed') this.touch(tenant)
+      this.#underWay.delete(tenant)
       this.track(tenant)
     } catch (cause) {
+      this.#underWay.delete(tenant)
       this.#host.warn(
         'REAP_FAILED',
         `Tenant ${JSON.stringify(tenant.id)}'s idle box could not be put to sleep: ${toMessage(cause)}`,
