@@ -1,4 +1,5 @@
 // node dist/main.js [image]: in containers of an image that has Node or, without one, in mere processes.
+import { randomUUID } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -26,7 +27,8 @@ for (const name of ['SIGINT', 'SIGTERM']) process.once(name, () => interrupted.a
 const dataDir = await mkdtemp(join(tmpdir(), 'tenantbox-events-'))
 try {
   await using pool = new TenantPool({
-    name: 'events',
+    // Part of the boxes' names: two of these may run on one engine.
+    name: `events${randomUUID().slice(0, 8)}`,
     ...(image === undefined ? processes() : containers(image)),
     dataDir,
     capacity: { maxRunning: 2, minUptime: 0 },

@@ -1,18 +1,19 @@
 import type { TenantPool } from '@tenantbox/core'
 
-/** Resolves once the boxes of all these tenants are in this state. */
+/** Resolves once this tenant's box is in that state. */
 export async function asleep(
   pool: TenantPool,
-  tenants: readonly string[],
+  tenant: string,
   state: 'paused' | 'stopped',
   signal: AbortSignal,
 ): Promise<void> {
+  if (pool.get(tenant)?.state === state) return
   await new Promise<void>((resolve, reject) => {
-    const check = () => {
-      if (tenants.every((tenant) => pool.get(tenant)?.state === state)) resolve()
-    }
-    pool.on('transition', check, { signal })
+    const unsubscribe = pool.on('transition', (event) => {
+      if (event.tenant !== tenant || event.to !== state) return
+      unsubscribe()
+      resolve()
+    })
     signal.addEventListener('abort', () => reject(signal.reason), { once: true })
-    check()
   })
 }

@@ -1,8 +1,9 @@
+import { randomUUID } from 'node:crypto'
 import { type BoxSpec, type Driver, TenantPool } from '@tenantbox/core'
 import { asleep } from './asleep.js'
 import { Conversation } from './conversation.js'
 import { askModel } from './model.js'
-import { table } from './table.js'
+import type { Wake } from './table.js'
 
 export interface DemoOptions {
   driver: Driver
@@ -15,10 +16,11 @@ export interface DemoOptions {
 const A = { tenant: '12345678-a', pet: 'Miso' }
 const B = { tenant: '12345678-b', pet: 'Rex' }
 
-/** Plays the demo to its end; throws if anything goes otherwise than TenantBox promises. */
-export async function demo({ driver, box, dataDir, print, signal }: DemoOptions): Promise<void> {
+/** Plays the demo to its end; throws if anything goes otherwise than TenantBox promises. Returns how the boxes woke. */
+export async function demo({ driver, box, dataDir, print, signal }: DemoOptions): Promise<readonly Wake[]> {
   await using pool = new TenantPool({
-    name: 'demo',
+    // Part of the boxes' names: two demos may run on one engine.
+    name: `demo${randomUUID().slice(0, 8)}`,
     driver,
     dataDir,
     box,
@@ -43,21 +45,24 @@ export async function demo({ driver, box, dataDir, print, signal }: DemoOptions)
     }
   }
 
+  const bothAsleep = (state: 'paused' | 'stopped') =>
+    Promise.all([A, B].map(({ tenant }) => asleep(pool, tenant, state, signal)))
+
   print('Two tenants, whose ids begin alike, each get a box.\n')
   await conversation.say(A.tenant, `remember my cat is called ${A.pet}`)
   await conversation.say(B.tenant, `remember my dog is called ${B.pet}`)
   await askBoth('what do you know?')
 
   print('\nNobody writes, so both boxes are paused.\n')
-  await asleep(pool, [A.tenant, B.tenant], 'paused', signal)
+  await bothAsleep('paused')
   await askBoth('what do you know?')
 
   print('\nA longer silence, and both are stopped.\n')
-  await asleep(pool, [A.tenant, B.tenant], 'stopped', signal)
+  await bothAsleep('stopped')
   await askBoth('what do you know?')
 
   print('\nA box has no key and no network. It asks the gateway.\n')
   await askBoth('what should I do today?')
 
-  print(`\n${table(conversation.wakes)}\n`)
+  return conversation.wakes
 }

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { docker } from '@tenantbox/core/docker'
 import { processDriver } from '@tenantbox/core/process'
 import { demo } from './demo.js'
+import { table } from './table.js'
 
 const [image] = process.argv.slice(2)
 const agent = fileURLToPath(new URL('../agent', import.meta.url))
@@ -25,12 +26,13 @@ for (const name of ['SIGINT', 'SIGTERM']) process.once(name, () => interrupted.a
 
 const dataDir = await mkdtemp(join(tmpdir(), 'tenantbox-demo-'))
 try {
-  await demo({
+  const wakes = await demo({
     ...(image === undefined ? processes() : containers(image)),
     dataDir,
     print: console.log,
     signal: AbortSignal.any([interrupted.signal, AbortSignal.timeout(60_000)]),
   })
+  console.log(`\n${table(wakes)}`)
 } catch (error) {
   console.error(interrupted.signal.aborted ? 'Interrupted.' : error)
   process.exitCode = 1
