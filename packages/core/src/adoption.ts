@@ -82,8 +82,10 @@ export class Adoption {
       else differing.push(tenant)
     }
     for (const tenant of differing) tenant.knownIn = -1
+    // One that is under way ends itself.
+    const interrupted = [...aside.values()].filter(({ ref }) => !this.#host.find(ref.tenant)?.serial.busy)
     for (const tenant of differing) void this.#recheck(tenant)
-    for (const { ref } of aside.values()) void this.#endRebuild(ref)
+    for (const { ref } of interrupted) void this.#endRebuild(ref)
   }
 
   /** Something happened to a box: a hint, looked into when it contradicts what the pool knows. */
@@ -128,6 +130,9 @@ export class Adoption {
       try {
         const record = await driver.inspect(old)
         if (!record?.aside) return
+        // The new one may have been made unheard.
+        tenant.knownIn = -1
+        await reconciler.refresh(tenant)
         const { life, leases } = tenant
         const successor = tenant.box?.id === old.id ? undefined : tenant.box
         if (successor && (life?.ready || leases > 0)) return await driver.remove(old)
