@@ -600,8 +600,9 @@ describe('opening and closing', () => {
   })
 
   it('keeps nothing that would keep the process alive', async () => {
-    const before = await activeResources()
-    const sockets = new GatewaySockets({ onWarning: () => undefined })
+    const before = await activeSockets()
+    const clock = testClock()
+    const sockets = new GatewaySockets({ onWarning: () => undefined, clock })
     const directory = tempDirectory()
     await sockets.open('user-42', directory)
     const arrived = withResolvers()
@@ -613,20 +614,21 @@ describe('opening and closing', () => {
     asked.on('error', () => undefined)
     const gone = new Promise((resolve) => asked.once('close', resolve))
     await arrived.promise
-    expect(await activeResources()).not.toEqual(before)
+    expect(await activeSockets()).not.toEqual(before)
     await Promise.all([gone, sockets.closeAll()])
-    expect(await activeResources()).toEqual(before)
+    expect(await activeSockets()).toEqual(before)
+    expect(clock.pending).toEqual([])
   })
 })
 
-/** What keeps this process alive, once what was let go of before is really gone. */
-async function activeResources(): Promise<string[]> {
+/** Sockets that keep this process alive, once what was let go of before is really gone. */
+async function activeSockets(): Promise<string[]> {
   let last: string[] = []
   for (let same = 0; same < 20; ) {
     await turn()
     const now = process
       .getActiveResourcesInfo()
-      .filter((resource) => resource !== 'Immediate')
+      .filter((resource) => resource === 'PipeWrap')
       .sort()
     same = now.join() === last.join() ? same + 1 : 0
     last = now
