@@ -1,19 +1,13 @@
-import type {
-  BoxExit,
-  BoxProcess,
-  BoxRecord,
-  BoxRef,
-  DriverEvent,
-  ResolvedBoxSpec,
-  SpawnRequest,
-} from '../driver.js'
+import type { BoxExit, BoxProcess, BoxRecord, BoxRef, DriverEvent, SpawnRequest } from '../driver.js'
 import { errnoOf } from '../errno.js'
 import type { TenantFolders } from '../tenant-dirs.js'
 import { toMessage } from '../text.js'
 import { boxFailed } from './box-failure.js'
-import { assertPossible, environmentOf, freePort } from './environment.js'
+import { environmentOf } from './environment.js'
 import { LogBuffer } from './log-buffer.js'
+import { freePort } from './ports.js'
 import { ProcessLife } from './process-life.js'
+import type { ProcessSpec } from './process-spec.js'
 import type { ShortPaths } from './short-paths.js'
 import type { Watchdog } from './watchdog.js'
 
@@ -30,7 +24,7 @@ export interface ProcessBoxOptions {
   readonly ref: BoxRef
   /** Tells boxes of different specs apart. */
   readonly hash: string
-  readonly spec: ResolvedBoxSpec
+  readonly spec: ProcessSpec
   readonly folders: TenantFolders
   /** In the environment of its processes, and of no other's. */
   readonly mark: string
@@ -43,12 +37,12 @@ export class ProcessBox {
   readonly #options: ProcessBoxOptions
   readonly #host: ProcessBoxHost
   #aside = false
-  #removed = false
   #startedAt = 0
   #exit: BoxExit | undefined
   #life: ProcessLife | undefined
   #port: number | undefined
   #starting: Promise<void> | undefined
+  #removing: Promise<void> | undefined
 
   constructor(options: ProcessBoxOptions, host: ProcessBoxHost) {
     this.ref = options.ref
@@ -132,44 +126,42 @@ export class ProcessBox {
     await this.#life?.stop(graceMs)
   }
 
-  async remove(): Promise<void> {
-    this.#removed = true
-    await this.stop(0)
+  /** Ends it for good. */
+  remove(): Promise<void> {
+    this.#removing ??= this.stop(0)
+    return this.#removing
+  }
+
+  /** Whether it is about to go. */
+  get condemned(): boolean {
+    return this.#removing !== undefined
   }
 
   async spawn(request: SpawnRequest): Promise<BoxProcess> {
     const life = this.#living()
     if (life.state === 'paused') throw boxFailed(this.ref, 'is paused. Resume it first.')
-    try {
-      return await life.spawn(request)
-    } catch (cause) {
-      throw this.#notRun(request.command, cause)
-    }
+    return this.#run(request.command, () => life.spawn(request))
   }
 
   async #begin(): Promise<void> {
     const { spec, folders, mark } = this.#options
     const { watchdog, paths } = this.#host
-    assertPossible(spec)
     const port = spec.transport === 'socket' ? undefined : await freePort()
     const env = environmentOf(spec, { folders, shortRoot: await paths.to(folders.root), port, mark })
     await watchdog.watch()
-    if (this.#removed) throw boxFailed(this.ref, 'is gone.')
-    try {
-      const { command } = spec
-      const life = await ProcessLife.begin({
-        command,
+    if (this.condemned) throw boxFailed(this.ref, 'is gone.')
+    const life = await this.#run(spec.command, () =>
+      ProcessLife.begin({
+        command: spec.command,
         cwd: folders.workspace,
         env,
         mark,
         logs: this.logs,
         watchdog,
-      })
-      this.#life = life
-      void life.over.then((code) => this.#ended(code))
-    } catch (cause) {
-      throw this.#notRun(spec.command, cause)
-    }
+      }),
+    )
+    void life.over.then((code) => this.#ended(code))
+    this.#life = life
     this.#port = port
     this.#exit = undefined
     // Two lives never begin at the same time, however the machine's clock is set.
@@ -188,14 +180,19 @@ export class ProcessBox {
     return this.#life
   }
 
-  #notRun([command]: readonly string[], cause: unknown): unknown {
-    const code = errnoOf(cause)
-    if (code !== 'ENOENT' && code !== 'EACCES') return cause
-    return boxFailed(
-      this.ref,
-      `cannot run ${JSON.stringify(command)}: ${toMessage(cause)}. Check box.command, and that the tenant's folder is there.`,
-      { code: code === 'ENOENT' ? 127 : 126 },
-      cause,
-    )
+  /** @throws TenantBoxError `START_FAILED` for a command that cannot be run */
+  async #run<T>([command]: readonly string[], start: () => Promise<T>): Promise<T> {
+    try {
+      return await start()
+    } catch (cause) {
+      const code = errnoOf(cause)
+      if (code !== 'ENOENT' && code !== 'EACCES') throw cause
+      throw boxFailed(
+        this.ref,
+        `cannot run ${JSON.stringify(command)}: ${toMessage(cause)}. Check the command, and that the folder it runs in exists.`,
+        { code: code === 'ENOENT' ? 127 : 126 },
+        cause,
+      )
+    }
   }
 }

@@ -1,4 +1,3 @@
-import { connect } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { orAbort } from '../abort.js'
 import type {
@@ -21,9 +20,11 @@ import { TenantBoxError } from '../errors.js'
 import { invalidOption } from '../units.js'
 import { dialUnixSocket } from '../unix-socket.js'
 import { boxFailed } from './box-failure.js'
-import { AGENT_SOCKET, assertPossible } from './environment.js'
+import { AGENT_SOCKET } from './environment.js'
+import { dialPort } from './ports.js'
 import type { ProcessBox } from './process-box.js'
 import { ProcessEngine } from './process-engine.js'
+import { toProcessSpec } from './process-spec.js'
 import { statsOf } from './stats.js'
 
 const UNISOLATED =
@@ -79,19 +80,17 @@ export class ProcessDriver implements Driver {
   }
 
   async find(slug: string, { signal }: DriverCall = {}): Promise<BoxRecord | undefined> {
-    return this.#opened(signal).engine.named(slug)?.record
+    const box = await this.#opened(signal).engine.named(slug)
+    return box?.record
   }
 
   async prepare(spec: ResolvedBoxSpec, { signal }: DriverCall = {}): Promise<{ image: string }> {
     signal?.throwIfAborted()
-    assertPossible(spec)
-    return { image: spec.image }
+    return { image: toProcessSpec(spec).image }
   }
 
   async create(identity: BoxIdentity, spec: ResolvedBoxSpec, { signal }: DriverCall = {}): Promise<BoxRef> {
-    const { engine } = this.#opened(signal)
-    assertPossible(spec)
-    return engine.create(identity, spec)
+    return this.#opened(signal).engine.create(identity, toProcessSpec(spec))
   }
 
   async setAside(ref: BoxRef, { signal }: DriverCall = {}): Promise<void> {
@@ -147,7 +146,7 @@ export class ProcessDriver implements Driver {
     const box = this.#box(ref, signal)
     if (box.record.state === 'stopped') throw boxFailed(ref, 'is not running.')
     if (port === undefined) return dialUnixSocket(box.folders.run, AGENT_SOCKET, { signal })
-    return connected(box.portOf(port), signal)
+    return dialPort(box.portOf(port), signal)
   }
 
   #firstEngine(pool: PoolIdentity): ProcessEngine {
@@ -180,16 +179,4 @@ function assertPosix(): void {
 
 function closed(): TenantBoxError<'POOL_CLOSED'> {
   return new TenantBoxError('POOL_CLOSED', 'The process driver is not open. Start the pool first.', {})
-}
-
-function connected(port: number, signal: AbortSignal | undefined): Promise<Duplex> {
-  return new Promise((resolve, reject) => {
-    const socket = connect({ host: '127.0.0.1', port, ...(signal ? { signal } : {}) })
-    const failed = (error: Error): void => reject(signal?.aborted ? signal.reason : error)
-    socket.once('error', failed)
-    socket.once('connect', () => {
-      socket.off('error', failed)
-      resolve(socket)
-    })
-  })
 }

@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto'
-import type { BoxIdentity, BoxRef, DriverEvent, PoolIdentity, ResolvedBoxSpec } from '../driver.js'
+import type { BoxIdentity, BoxRef, DriverEvent, PoolIdentity } from '../driver.js'
 import { TenantDirs } from '../tenant-dirs.js'
 import { boxFailed } from './box-failure.js'
 import { EventStream } from './event-stream.js'
 import { ProcessBox, type ProcessBoxHost } from './process-box.js'
+import type { ProcessSpec } from './process-spec.js'
 import { ShortPaths } from './short-paths.js'
 import { sweep } from './sweep.js'
 import { Watchdog } from './watchdog.js'
@@ -39,9 +40,13 @@ export class ProcessEngine implements ProcessBoxHost {
     return this.#boxes.get(id)
   }
 
-  /** The box that has this tenant's name. */
-  named(slug: string): ProcessBox | undefined {
-    return this.boxes.find((box) => box.ref.slug === slug && !box.aside)
+  /** The box that has this tenant's name. One that is being removed is waited out. */
+  async named(slug: string): Promise<ProcessBox | undefined> {
+    for (;;) {
+      const box = this.#holder(slug)
+      if (!box?.condemned) return box
+      await this.remove(box)
+    }
   }
 
   /** Ends what an earlier process of this pool has left, should that have died together with its watchdog. */
@@ -49,8 +54,10 @@ export class ProcessEngine implements ProcessBoxHost {
     await sweep(`${this.pool.owner}/`, this.#mark)
   }
 
-  create({ tenant, slug, spec: hash }: BoxIdentity, spec: ResolvedBoxSpec): BoxRef {
-    const there = this.named(slug)
+  async create({ tenant, slug, spec: hash }: BoxIdentity, spec: ProcessSpec): Promise<BoxRef> {
+    await this.named(slug)
+    // From here to the end nothing awaits, so that nobody can take the name in between.
+    const there = this.#holder(slug)
     if (there?.record.spec === hash) return there.ref
     if (there)
       throw boxFailed(there.ref, 'is there already, made from another spec. Remove it first.', {
@@ -104,6 +111,10 @@ export class ProcessEngine implements ProcessBoxHost {
     if (held || this.boxes.some((box) => box.record.state !== 'stopped')) return
     await this.watchdog.end()
     this.#paths = this.#newPaths()
+  }
+
+  #holder(slug: string): ProcessBox | undefined {
+    return this.boxes.find((box) => box.ref.slug === slug && !box.aside)
   }
 
   #newPaths(): ShortPaths {

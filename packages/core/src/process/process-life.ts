@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { BoxProcess, SpawnRequest } from '../driver.js'
 import type { LogBuffer } from './log-buffer.js'
 import { ProcessGroup } from './process-group.js'
-import { sweep } from './sweep.js'
+import { MARK, sweep } from './sweep.js'
 import type { Watchdog } from './watchdog.js'
 
 /** How long the last words of processes that were killed may take to arrive. */
@@ -81,7 +81,7 @@ export class ProcessLife {
   async spawn({ command, cwd, env }: SpawnRequest): Promise<BoxProcess> {
     const group = await ProcessGroup.start(command, {
       cwd: cwd ?? this.#options.cwd,
-      env: { ...this.#options.env, ...env },
+      env: { ...this.#options.env, ...env, [MARK]: this.#options.mark },
       stdin: 'pipe',
     })
     this.#add(group)

@@ -267,6 +267,19 @@ describe('processDriver', () => {
     expect(await processesOf(ref.id)).toEqual([])
   })
 
+  it('waits out a removal before it makes a successor', async () => {
+    await open()
+    const old = await started('ann', { command: ['sleep', '600'] })
+    const removing = driver.remove(old)
+    const young = await driver.create(
+      { tenant: 'ann', slug: 'ann', spec: 'spec-1' },
+      { ...SPEC, command: ['true'] },
+    )
+    await removing
+    expect((await driver.list()).map(({ ref }) => ref)).toEqual([young])
+    expect(young.id).not.toBe(old.id)
+  })
+
   it('belongs to one pool', async () => {
     await open()
     await driver.close()
