@@ -1,6 +1,7 @@
 import type { Admission } from './admission.js'
 import type { Clock } from './clock.js'
 import { DeathWatch } from './death-watch.js'
+import type { Disk } from './disk/disk.js'
 import type { BoxRef, Driver } from './driver.js'
 import type { EngineConnection } from './engine.js'
 import { isTenantBoxError } from './errors.js'
@@ -22,6 +23,7 @@ export interface LaunchHost {
   readonly settings: Settings
   readonly planner: Pick<BoxPlanner, 'plan' | 'commonHash'>
   readonly dirs: Pick<TenantDirs, 'freshen'>
+  readonly disk: Pick<Disk, 'prepare'>
   readonly admission: Pick<Admission, 'start'>
   readonly engine: Pick<EngineConnection, 'epoch' | 'lost'>
   readonly reconciler: Pick<Reconciler, 'exitOf'>
@@ -52,6 +54,7 @@ export class Launcher {
 
   async launch(tenant: Tenant, phases: Phases, signal: AbortSignal): Promise<void> {
     const plan = await this.#host.planner.plan(tenant, phases, signal)
+    await this.#host.disk.prepare(tenant, plan.spec.limits.disk, signal)
     tenant.drifted = tenant.box !== undefined && tenant.spec !== plan.hash
     const asked = tenant.rebuildAsked
     tenant.rebuildAsked = false

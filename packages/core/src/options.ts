@@ -80,6 +80,12 @@ export interface PoolOptions {
   onDrift?: 'next-wake' | 'keep' | undefined
   /** When another process owns `dataDir`: `POOL_LOCKED`, or wait until it lets go. @default 'fail' */
   lock?: 'fail' | 'wait' | undefined
+  /**
+   * How `box.limits.disk` is kept, and who is without that limit is left alone by both. `watch`: what grows too big is
+   * stopped once nobody leases it, and wakes again when it has shrunk (`OVER_QUOTA`). `image`: a filesystem of that size
+   * for each tenant, so that the kernel itself says ENOSPC; needs Linux and root. See docs/disk.md. @default 'watch'
+   */
+  disk?: 'watch' | 'image' | undefined
   /** Turn every start-up warning about a missing protection into an error. @default false */
   strict?: boolean | undefined
   /** What `close` does with the boxes. @default 'keep' */
@@ -130,6 +136,7 @@ export interface ResolvedOptions {
   readonly dataDir: string
   readonly onDrift: 'next-wake' | 'keep'
   readonly lock: 'fail' | 'wait'
+  readonly disk: 'watch' | 'image'
   readonly strict: boolean
   readonly onClose: 'keep' | 'stop' | 'remove'
   readonly clock: Clock
@@ -145,6 +152,7 @@ const KEYS = [
   'dataDir',
   'onDrift',
   'lock',
+  'disk',
   'strict',
   'onClose',
   'clock',
@@ -174,6 +182,7 @@ export function resolveOptions(options: PoolOptions): ResolvedOptions {
     dataDir: resolve(options.dataDir),
     onDrift: oneOf('onDrift', options.onDrift ?? 'next-wake', ['next-wake', 'keep']),
     lock: oneOf('lock', options.lock ?? 'fail', ['fail', 'wait']),
+    disk: oneOf('disk', options.disk ?? 'watch', ['watch', 'image']),
     strict: booleanOf('strict', options.strict ?? false),
     onClose: oneOf('onClose', options.onClose ?? 'keep', ['keep', 'stop', 'remove']),
     clock: options.clock ?? systemClock,

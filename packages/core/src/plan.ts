@@ -96,6 +96,12 @@ export class BoxPlanner {
     return { box }
   }
 
+  /** The tenant's `limits.disk` in bytes, as of now. */
+  async diskLimit(tenant: Tenant, signal: AbortSignal): Promise<number | undefined> {
+    const overrides = await this.#overrides(tenant, signal)
+    return applyOverrides(this.#host.settings, overrides).box.limits.disk
+  }
+
   async #overrides(tenant: Tenant, signal: AbortSignal): Promise<TenantOverrides> {
     const { settings, clock } = this.#host
     if (!settings.perTenant) return {}

@@ -21,6 +21,7 @@ import { PoolPhase, type StartReport } from './pool-phase.js'
 import type { Runtime } from './runtime.js'
 import type { BoxLease, Tenant } from './tenant.js'
 import type { FetchInit, TenantBox } from './tenant-box.js'
+import type { Stray } from './tenant-dirs.js'
 import { infoOf, type PoolStats, type TenantInfo } from './tenant-info.js'
 import { type Duration, toMilliseconds } from './units.js'
 import { type CallOptions, deadline } from './wait.js'
@@ -179,22 +180,28 @@ export class TenantPool implements AsyncDisposable {
   }
 
   /**
-   * Removes the box; with `data: 'delete'` also the tenant's files, for good. `leftBehind` names what could not be
-   * deleted, below the pool's trash.
+   * Removes the box; with `data: 'delete'` also all of the tenant's files, for good: once the box is gone they are moved
+   * to the pool's trash in one step, and the tenant may come anew. Deleting them takes as long as it takes; a caller who
+   * gives up before, or a pool that is closed, only leaves the rest of it to the background, or to the next process.
+   * `leftBehind` names what cannot be deleted, as paths in `dataDir/.tenantbox/trash`.
    *
-   * @throws TenantBoxError `BUSY`
+   * @throws TenantBoxError `BUSY`, `TIMEOUT`
    */
   async remove(
     tenant: string,
     options: SleepOptions & { data?: 'keep' | 'delete' } = {},
   ): Promise<{ leftBehind: readonly string[] }> {
-    let leftBehind: readonly string[] = []
     const { data, ...rest } = options
+    let deletion: Promise<string[]> | undefined
     await this.#down(tenant, 'remove', rest, async (runtime, known) => {
-      if (data === 'delete') leftBehind = await runtime.dirs.delete(known.slug)
+      if (data === 'delete') deletion = (await runtime.discard(known)).deletion
     })
     const known = data === 'delete' ? this.#phase.runtime?.find(tenant) : undefined
     if (known) this.#phase.runtime?.forget(known)
+    const { signal, timeout } = rest
+    const leftBehind = await this.#bounded('remove', tenant, { signal, timeout }, (bound) =>
+      orAbort(deletion ?? Promise.resolve([]), bound),
+    )
     return { leftBehind }
   }
 
@@ -236,6 +243,14 @@ export class TenantPool implements AsyncDisposable {
       if (states?.includes(tenant.state) === false) continue
       yield infoOf(tenant, runtime)
     }
+  }
+
+  /** What lies in `dataDir` now and is no tenant's. The pool leaves it alone. */
+  async strays(options: CallOptions = {}): Promise<readonly Stray[]> {
+    return this.#bounded('strays', undefined, options, async (signal) => {
+      const runtime = await this.#phase.running(signal)
+      return orAbort(runtime.strays(), signal)
+    })
   }
 
   stats(): PoolStats {

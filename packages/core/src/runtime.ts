@@ -2,6 +2,8 @@ import { ActivityLog } from './activity.js'
 import { Admission } from './admission.js'
 import { Adoption } from './adoption.js'
 import type { Clock } from './clock.js'
+import type { Disk } from './disk/disk.js'
+import { DiskWatch } from './disk/watch.js'
 import type { BoxRecord, BoxRef, Driver, DriverEvent, DriverReport } from './driver.js'
 import { EngineConnection } from './engine.js'
 import type { GatewaySockets } from './gateway-socket.js'
@@ -21,7 +23,7 @@ import { putAway } from './shutdown.js'
 import { Sleeper } from './sleep.js'
 import { type BoxLease, type Life, Tenant, type TenantHost } from './tenant.js'
 import type { TenantBox } from './tenant-box.js'
-import type { TenantDirs } from './tenant-dirs.js'
+import type { Stray, TenantDirs } from './tenant-dirs.js'
 import { openTransport } from './transport.js'
 import { Waker } from './wake.js'
 
@@ -58,6 +60,7 @@ export class Runtime implements TenantHost {
   readonly sleeper: Sleeper
   readonly leasing: Leasing
   readonly reaper: Reaper
+  readonly disk: Disk
 
   readonly #opened: Opened
   readonly #events: PoolEmitter
@@ -84,6 +87,7 @@ export class Runtime implements TenantHost {
     this.sleeper = new Sleeper(this)
     this.reaper = new Reaper(this)
     this.leasing = new Leasing(this)
+    this.disk = new DiskWatch(this)
     this.#activity = new ActivityLog(this)
   }
 
@@ -137,6 +141,19 @@ export class Runtime implements TenantHost {
     return tenant
   }
 
+  /** Folders that are no tenant's. */
+  strays(): Promise<Stray[]> {
+    const slugs = new Set([...this.known()].map(({ slug }) => slug))
+    return this.dirs.strays((slug) => slugs.has(slug))
+  }
+
+  /** Moves a tenant's files away, under its lock, and begins to delete them: whoever comes now begins anew. */
+  async discard(tenant: Tenant): Promise<{ deletion: Promise<string[]> | undefined }> {
+    await this.disk.release(tenant)
+    const trashed = await this.dirs.discard(tenant.slug)
+    return { deletion: trashed === undefined ? undefined : this.dirs.trash.delete(trashed) }
+  }
+
   /** Forgets a tenant whose files are gone, unless somebody has come to want it meanwhile. */
   forget(tenant: Tenant): void {
     if (!tenant.wanted && !tenant.flight && tenant.state === 'absent') {
@@ -162,6 +179,7 @@ export class Runtime implements TenantHost {
   settle(tenant: Tenant): void {
     this.reaper.track(tenant)
     this.admission.settle(tenant)
+    this.disk.settled(tenant)
   }
 
   leaseEnded(lease: BoxLease, outcome: LeaseOutcome, ms: number): void {
@@ -253,6 +271,10 @@ export class Runtime implements TenantHost {
     this.#events.emit('lease', event)
   }
 
+  quota(event: PoolEvents['quota']): void {
+    this.#events.emit('quota', event)
+  }
+
   pulling(event: PoolEvents['pull']): void {
     this.#events.emit('pull', event)
   }
@@ -298,6 +320,7 @@ export class Runtime implements TenantHost {
     this.leasing.close(reason)
     this.reaper.close()
     this.admission.close()
+    await this.disk.quiesce()
     await putAway(this, reason, boxes, drainMs)
     try {
       await this.engine.close()
@@ -305,6 +328,8 @@ export class Runtime implements TenantHost {
       await Promise.all([...this.known()].map(({ life }) => life?.transport.close(reason)))
       await this.#activity.close()
       await this.driver.close()
+      await this.disk.close()
+      await this.dirs.trash.close(reason)
     } finally {
       // Whatever went wrong before, the next owner must be able to take over.
       await this.#opened.lock.release()

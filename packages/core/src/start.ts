@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import type { DriverWarning } from './driver.js'
 import { TenantBoxError } from './errors.js'
 import type { PoolEvents } from './lifecycle.js'
@@ -34,12 +35,13 @@ export async function openRuntime(
     undo.push(() => lock.release())
     lockChanged('held')
     const identity = await dirs.identify(options.name)
-    const leftBehind = await dirs.sweep()
-    for (const name of leftBehind)
+    undo.push(() => dirs.trash.close(new Error('the pool did not start')))
+    await dirs.sweep((leftBehind) =>
       events.warn(
         'LEFT_BEHIND',
-        `${JSON.stringify(name)} of a deleted tenant could not be deleted from the trash.`,
-      )
+        `Files of a deleted tenant could not be deleted, and stay in ${join(options.dataDir, '.tenantbox', 'trash')}: ${leftBehind.slice(0, 10).join(', ')}${leftBehind.length > 10 ? ', …' : ''}`,
+      ),
+    )
     const report = await driver.open(identity, { signal })
     undo.push(() => driver.close())
     const warnings = [...report.warnings, ...missing(options, current.settings)]

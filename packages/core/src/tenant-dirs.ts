@@ -8,6 +8,7 @@ import {
   open,
   readdir,
   rename,
+  statfs,
   utimes,
   writeFile,
 } from 'node:fs/promises'
@@ -19,6 +20,7 @@ import { TenantBoxError } from './errors.js'
 import { slugOf } from './identity.js'
 import { canonicalJson, readJson, writeAtomically } from './json-file.js'
 import { toMessage } from './text.js'
+import { Trash } from './trash.js'
 
 /** Host-only folder of the pool itself. No slug begins with a dot. */
 const OWN = '.tenantbox'
@@ -31,6 +33,10 @@ export interface TenantFolders {
   readonly run: string
   readonly gateway: string
   readonly secrets: string
+  /** A filesystem that holds workspace and run, where `disk: 'image'` has made one. */
+  readonly image: string
+  /** Where that is mounted; workspace and run are mounted from it in turn. */
+  readonly disk: string
 }
 
 interface TenantFile {
@@ -62,12 +68,14 @@ export interface Owner {
 
 /** The folders of all tenants of one pool. Everything here is the gateway's; tenants own only what is inside the mounts. */
 export class TenantDirs {
+  readonly trash: Trash
   readonly #dataDir: string
   readonly #uids = new Set<number>()
   #key = Buffer.alloc(0)
 
   constructor(dataDir: string) {
     this.#dataDir = dataDir
+    this.trash = new Trash(join(dataDir, OWN, 'trash'))
   }
 
   /** The file whose lock means owning this folder; makes the folder. */
@@ -115,9 +123,25 @@ export class TenantDirs {
   async scan(
     nameOf: (slug: string) => string | undefined,
   ): Promise<{ tenants: KnownTenant[]; strays: Stray[] }> {
+    return this.#lookAll(await this.#names(), nameOf)
+  }
+
+  /** What lies in the data folder now and is no tenant's; those whose slug `isKnown` are not looked at. */
+  async strays(isKnown: (slug: string) => boolean): Promise<Stray[]> {
+    const unknown = (await this.#names()).filter((name) => !isKnown(name))
+    return (await this.#lookAll(unknown, () => undefined)).strays
+  }
+
+  async #names(): Promise<string[]> {
+    return (await readdir(this.#dataDir)).filter((name) => name !== OWN)
+  }
+
+  async #lookAll(
+    names: readonly string[],
+    nameOf: (slug: string) => string | undefined,
+  ): Promise<{ tenants: KnownTenant[]; strays: Stray[] }> {
     const tenants: KnownTenant[] = []
     const strays: Stray[] = []
-    const names = (await readdir(this.#dataDir)).filter((name) => name !== OWN)
     const next = names.values()
     const worker = async (): Promise<void> => {
       for (const name of next) {
@@ -164,6 +188,8 @@ export class TenantDirs {
       run: join(root, 'run'),
       gateway: join(root, 'gateway'),
       secrets: join(root, 'secrets'),
+      image: join(root, 'disk.img'),
+      disk: join(root, 'disk'),
     }
   }
 
@@ -184,8 +210,8 @@ export class TenantDirs {
     const text = JSON.stringify(newTenantFile(tenant, uid))
     if (await isDirectory(root)) await writeAtomically(join(root, TENANT_FILE), text)
     else {
-      const fresh = join(this.#dataDir, OWN, 'new', randomUUID())
-      for (const folder of ['', 'workspace', 'run', 'gateway', 'secrets', 'mailbox'])
+      const fresh = await this.makeFresh()
+      for (const folder of ['workspace', 'run', 'gateway', 'secrets', 'mailbox'])
         await mkdir(join(fresh, folder), { mode: folder === 'gateway' ? 0o755 : 0o700 })
       await writeAtomically(join(fresh, TENANT_FILE), text)
       await rename(fresh, root)
@@ -240,25 +266,39 @@ export class TenantDirs {
     }
   }
 
-  /** Deletes all of a tenant's files by way of the trash; returns what could not be deleted. */
-  async delete(slug: string): Promise<string[]> {
-    const trashed = join(this.#dataDir, OWN, 'trash', `${slug}.${randomUUID()}`)
-    try {
-      await rename(join(this.#dataDir, slug), trashed)
-    } catch (error) {
-      if (errnoOf(error) === 'ENOENT') return []
-      throw error
-    }
-    return deleteTree(trashed)
+  /** Moves all of a tenant's files to the trash, in one step, and returns their name there; undefined when there are none. */
+  discard(slug: string): Promise<string | undefined> {
+    return this.trash.take(join(this.#dataDir, slug))
   }
 
-  /** Finishes what a crash interrupted: half-made and half-deleted tenants. */
-  async sweep(): Promise<string[]> {
-    const leftBehind = [
-      ...(await emptyDirectory(join(this.#dataDir, OWN, 'new'))),
-      ...(await emptyDirectory(join(this.#dataDir, OWN, 'trash'))),
-    ]
-    return leftBehind
+  /** Begins to clear away what a crash left half made or half deleted. `tell` hears what cannot be. */
+  async sweep(tell: (leftBehind: readonly string[]) => void): Promise<void> {
+    const fresh = join(this.#dataDir, OWN, 'new')
+    for (const name of await readdir(fresh)) await this.trash.take(join(fresh, name))
+    await this.trash.resume(tell)
+  }
+
+  /** A folder of its own to make something in, whole or not at all: what a crash leaves of it is cleared away. */
+  async makeFresh(): Promise<string> {
+    const fresh = join(this.#dataDir, OWN, 'new', randomUUID())
+    await mkdir(fresh, { mode: 0o700 })
+    return fresh
+  }
+
+  async hasImage(slug: string): Promise<boolean> {
+    try {
+      await lstat(this.folders(slug).image)
+      return true
+    } catch (error) {
+      if (errnoOf(error) === 'ENOENT') return false
+      throw error
+    }
+  }
+
+  /** Bytes on the disk of the data folder. */
+  async space(): Promise<{ free: number; total: number }> {
+    const { bavail, blocks, bsize } = await statfs(this.#dataDir)
+    return { free: bavail * bsize, total: blocks * bsize }
   }
 }
 

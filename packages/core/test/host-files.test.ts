@@ -13,7 +13,7 @@ import {
 } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { systemClock } from '../src/clock.js'
 import { deleteTree, emptyDirectory } from '../src/delete-tree.js'
 import { isTenantBoxError } from '../src/errors.js'
@@ -81,6 +81,34 @@ describe('emptyDirectory', () => {
     } finally {
       spawnSync('umount', [join(dir, 'tree', 'mounted')])
     }
+  })
+
+  it('leaves what is mounted in the tree as it is, also from the same disk', async () => {
+    const shared = join(dir, 'shared')
+    const mounts = [join(dir, 'tree', 'bound'), join(dir, 'tree', 'deep', 'er', 'bound')]
+    await mkdir(join(shared, 'folder'), { recursive: true })
+    await writeFile(join(shared, 'folder', 'precious'), 'kept')
+    for (const mount of mounts) {
+      await mkdir(mount, { recursive: true })
+      if (spawnSync('mount', ['--bind', shared, mount]).status !== 0)
+        throw new Error('this test needs to bind a folder: run it as root')
+    }
+    try {
+      expect(await deleteTree(join(dir, 'tree'))).toHaveLength(2)
+      expect(await readFile(join(shared, 'folder', 'precious'), 'utf8')).toBe('kept')
+    } finally {
+      const left = spawnSync('findmnt', ['--raw', '--noheadings', '-o', 'TARGET'], { encoding: 'utf8' })
+      for (const mount of left.stdout.split('\n').filter((target) => target.startsWith(`${dir}/tree`)))
+        spawnSync('umount', [mount])
+    }
+    expect(await deleteTree(join(dir, 'tree'))).toEqual([])
+  })
+
+  it('deletes what has a name that is no UTF-8', async () => {
+    const odd = Buffer.concat([Buffer.from(`${dir}/tree/`), Buffer.from([0xff, 0xe9])])
+    await mkdir(odd, { recursive: true })
+    await writeFile(Buffer.concat([odd, Buffer.from('/f'), Buffer.from([0xc3])]), 'x')
+    expect(await deleteTree(join(dir, 'tree'))).toEqual([])
   })
 
   it('takes a folder that is gone for deleted', async () => {
@@ -205,12 +233,17 @@ describe('TenantDirs', () => {
     expect((await lstat(folders.workspace)).uid).toBe(12345)
   })
 
-  it('finishes at the next start what a crash left half deleted', async () => {
+  it('goes on, beside everything else, with what a crash left half made or half deleted', async () => {
     const dirs = await open()
     await mkdir(join(dir, 'data', '.tenantbox', 'trash', 'a.1', 'workspace'), { recursive: true })
-    await mkdir(join(dir, 'data', '.tenantbox', 'new', 'half'), { recursive: true })
-    expect(await dirs.sweep()).toEqual([])
-    expect(await readdir(join(dir, 'data', '.tenantbox', 'trash'))).toEqual([])
+    await mkdir(join(dir, 'data', '.tenantbox', 'new', 'half', 'workspace'), { recursive: true })
+    const trash = await readdir(join(dir, 'data', '.tenantbox', 'trash'))
+    await dirs.sweep((leftBehind) => expect.fail(leftBehind.join()))
     expect(await readdir(join(dir, 'data', '.tenantbox', 'new'))).toEqual([])
+    // What is made or thrown away from now on is no business of the sweep.
+    const fresh = await dirs.makeFresh()
+    expect(trash).toEqual(['a.1'])
+    await vi.waitFor(async () => expect(await readdir(join(dir, 'data', '.tenantbox', 'trash'))).toEqual([]))
+    expect((await lstat(fresh)).isDirectory()).toBe(true)
   })
 })
