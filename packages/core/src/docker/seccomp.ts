@@ -83,8 +83,9 @@ export function seccompProfile(): string {
       { ...allow(['process_vm_readv', 'process_vm_writev', 'ptrace']), includes: { minKernel: '4.8' } },
       { ...allow(['clone'], noNamespaces(0)), excludes: s390 },
       { ...allow(['clone'], noNamespaces(1)), includes: s390 },
-      // Its flags are behind a pointer, out of a filter's sight: "not implemented" makes libc fall back to clone.
-      { action: 'SCMP_ACT_ERRNO', errnoRet: ENOSYS, names: ['clone3'] },
+      // What they are asked for is behind a pointer, out of a filter's sight: "not implemented" makes libc fall back to
+      // clone and socket. Left out, libseccomp would allow all of socketcall for the families allowed above.
+      { action: 'SCMP_ACT_ERRNO', errnoRet: ENOSYS, names: ['clone3', 'socketcall'] },
     ],
   })
 }

@@ -14,6 +14,8 @@ export interface ImageFile {
   readonly path: string
   readonly content: string | Buffer
   readonly mode?: number
+  /** The value of `security.capability`, by which the kernel gives a program rights whoever runs it. */
+  readonly capabilities?: Buffer
 }
 
 /** Imports an image of the given files under `name`. */
@@ -39,7 +41,8 @@ export function nodeFiles(): ImageFile[] {
   return programFiles([process.execPath, find('head'), ...PROGRAMS.map(find)])
 }
 
-function programFiles(paths: readonly string[]): ImageFile[] {
+/** Programs of this machine, with the libraries they need. */
+export function programFiles(paths: readonly string[]): ImageFile[] {
   const libraries = new Set(paths.flatMap(librariesOf))
   return [
     ...paths.map((path) => ({ path: `bin/${basename(path)}`, content: readFileSync(path), mode: 0o755 })),
@@ -49,10 +52,11 @@ function programFiles(paths: readonly string[]): ImageFile[] {
   ]
 }
 
-function find(program: string): string {
+/** Where this machine has a program. */
+export function find(program: string): string {
   for (const folder of ['/bin', '/usr/bin'])
     if (existsSync(`${folder}/${program}`)) return `${folder}/${program}`
-  throw new Error(`The tests of the Docker driver need ${program} on this machine, in /bin or /usr/bin.`)
+  throw new Error(`These tests need ${program} on this machine, in /bin or /usr/bin.`)
 }
 
 function librariesOf(path: string): string[] {
@@ -62,25 +66,37 @@ function librariesOf(path: string): string[] {
 
 /** A tar archive of regular files; the engine makes the folders. */
 export function tar(files: readonly ImageFile[]): Buffer {
-  const blocks = files.flatMap(({ path, content, mode = 0o644 }) => {
-    const bytes = Buffer.from(content)
-    const header = Buffer.alloc(512)
-    const field = (at: number, length: number, value: number) =>
-      header.write(value.toString(8).padStart(length - 1, '0'), at, 'latin1')
-    header.write(path, 0, 100, 'utf8')
-    field(100, 8, mode)
-    field(108, 8, 0)
-    field(116, 8, 0)
-    field(124, 12, bytes.length)
-    field(136, 12, 0)
-    header.write('        0', 148, 'latin1')
-    header.write('ustar\x0000', 257, 'latin1')
-    field(
-      148,
-      7,
-      header.reduce((sum, byte) => sum + byte, 0),
-    )
-    return [header, bytes, Buffer.alloc((512 - (bytes.length % 512)) % 512)]
-  })
-  return Buffer.concat([...blocks, Buffer.alloc(1024)])
+  const entries = files.flatMap(({ path, content, mode = 0o644, capabilities }) => [
+    ...(capabilities ? entry('pax', 0o644, 'x', extended('security.capability', capabilities)) : []),
+    ...entry(path, mode, '0', Buffer.from(content)),
+  ])
+  return Buffer.concat([...entries, Buffer.alloc(1024)])
+}
+
+function entry(path: string, mode: number, type: '0' | 'x', bytes: Buffer): Buffer[] {
+  const header = Buffer.alloc(512)
+  const field = (at: number, length: number, value: number) =>
+    header.write(value.toString(8).padStart(length - 1, '0'), at, 'latin1')
+  header.write(path, 0, 100, 'utf8')
+  field(100, 8, mode)
+  field(108, 8, 0)
+  field(116, 8, 0)
+  field(124, 12, bytes.length)
+  field(136, 12, 0)
+  header.write('        ', 148, 'latin1')
+  header.write(type, 156, 'latin1')
+  header.write('ustar\x0000', 257, 'latin1')
+  field(
+    148,
+    7,
+    header.reduce((sum, byte) => sum + byte, 0),
+  )
+  return [header, bytes, Buffer.alloc((512 - (bytes.length % 512)) % 512)]
+}
+
+/** A pax record, which begins with its own length. */
+function extended(attribute: string, value: Buffer): Buffer {
+  const body = Buffer.concat([Buffer.from(` SCHILY.xattr.${attribute}=`), value, Buffer.from('\n')])
+  const digits = String(body.length + String(body.length).length).length
+  return Buffer.concat([Buffer.from(String(body.length + digits)), body])
 }

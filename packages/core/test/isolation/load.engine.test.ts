@@ -1,0 +1,4 @@
+import { resourceAttacks } from './attacks/resources.js'
+import { useIsolation } from './isolation.js'
+
+resourceAttacks(useIsolation())

@@ -1,0 +1,12 @@
+import { fileAttacks } from './attacks/files.js'
+import { kernelAttacks } from './attacks/kernel.js'
+import { networkAttacks } from './attacks/network.js'
+import { privilegeAttacks } from './attacks/privileges.js'
+import { useIsolation } from './isolation.js'
+
+const world = useIsolation()
+
+fileAttacks(world)
+networkAttacks(world)
+kernelAttacks(world)
+privilegeAttacks(world)
