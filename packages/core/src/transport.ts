@@ -7,7 +7,7 @@ import { Exchange } from './exchange.js'
 import { invalidOption } from './units.js'
 
 /** How long an agent may take, in milliseconds; false for as long as it likes. */
-export interface TransportTimeouts {
+interface TransportTimeouts {
   /** For a connection. */
   readonly connect: number | false
   /** From the connection to the end of the answer's headers: a drip of them does not renew it. */
@@ -31,7 +31,7 @@ export interface TransportOptions {
 }
 
 /** `timeout` bounds the whole exchange, from the call to the last byte of the body, in milliseconds. @default none */
-export type TransportInit = RequestInit & { timeout?: number | undefined }
+type TransportInit = RequestInit & { timeout?: number | undefined }
 
 /** HTTP with the agent in one life of a box. */
 export interface Transport {

@@ -65,7 +65,7 @@ describe('dialUnixSocket', () => {
   })
 
   it.each([
-    ['a FIFO', (path: string) => execFileSync('mkfifo', [path])],
+    ['a FIFO', (path: string) => execFileSync('/usr/bin/mkfifo', [path])],
     ['a directory', (path: string) => mkdirSync(path)],
     ['a file', (path: string) => writeFileSync(path, '')],
   ])('refuses %s at once', async (_what, make) => {
