@@ -6,7 +6,7 @@ import type { EngineConnection } from './engine.js'
 import { isLive } from './lifecycle.js'
 import type { Reconciler } from './reconcile.js'
 import type { Tenant } from './tenant.js'
-import type { Stray, TenantDirs } from './tenant-dirs.js'
+import type { TenantDirs } from './tenant-dirs.js'
 import { toMessage } from './text.js'
 
 /** What adoption needs of the pool. */
@@ -28,15 +28,9 @@ export interface AdoptionHost {
 /** Keeps what the pool knows true to what is: at the start, after an outage, and whenever something happens outside. */
 export class Adoption {
   readonly #host: AdoptionHost
-  #strays: readonly Stray[] = []
 
   constructor(host: AdoptionHost) {
     this.#host = host
-  }
-
-  /** Folders in the data folder that are no tenant's. */
-  get strays(): readonly Stray[] {
-    return this.#strays
   }
 
   /** Takes over every folder and every box there is. Before anybody else does anything; returns how many boxes. */
@@ -44,7 +38,6 @@ export class Adoption {
     const { dirs, clock } = this.#host
     const { current, aside } = bySlug(records)
     const { tenants, strays } = await dirs.scan((slug) => (current.get(slug) ?? aside.get(slug))?.ref.tenant)
-    this.#strays = strays
     for (const { name, reason } of strays)
       this.#host.warn(
         'STRAY_FOLDER',

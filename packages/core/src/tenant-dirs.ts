@@ -1,4 +1,4 @@
-import { createHmac, randomBytes, randomInt, randomUUID } from 'node:crypto'
+import { createHmac, randomInt, randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
 import {
   chmod,
@@ -19,6 +19,7 @@ import { errnoOf } from './errno.js'
 import { TenantBoxError } from './errors.js'
 import { slugOf } from './identity.js'
 import { canonicalJson, readJson, writeAtomically } from './json-file.js'
+import { openPoolFile } from './pool-file.js'
 import { toMessage } from './text.js'
 import { Trash } from './trash.js'
 
@@ -87,28 +88,9 @@ export class TenantDirs {
 
   /** Reads `pool.json`, or makes it at the first start. Call it only with the lock held. */
   async identify(name: string): Promise<PoolIdentity> {
-    const path = join(this.#dataDir, OWN, 'pool.json')
-    const found = await readJson(path)
-    const pool = isPoolFile(found)
-      ? found
-      : { version: 1, name, owner: randomUUID(), key: randomBytes(32).toString('hex') }
-    if (pool !== found) {
-      if (found !== undefined)
-        throw new TenantBoxError(
-          'INVALID_OPTION',
-          `${path} is not readable as a pool's. Restore it from a backup, or use another dataDir: without it the pool cannot tell its own boxes.`,
-          { option: 'dataDir', expected: 'a folder of this pool', got: 'an unreadable pool.json' },
-        )
-      await writeAtomically(path, JSON.stringify(pool))
-    }
-    if (pool.name !== name)
-      throw new TenantBoxError(
-        'INVALID_OPTION',
-        `dataDir belongs to the pool named ${JSON.stringify(pool.name)}, not ${JSON.stringify(name)}. Give every pool a dataDir of its own.`,
-        { option: 'name', expected: pool.name, got: name },
-      )
-    this.#key = Buffer.from(pool.key, 'hex')
-    return { name, owner: pool.owner, dataDir: this.#dataDir }
+    const { owner, key } = await openPoolFile(join(this.#dataDir, OWN, 'pool.json'), name)
+    this.#key = Buffer.from(key, 'hex')
+    return { name, owner, dataDir: this.#dataDir }
   }
 
   /** A hash that changes with `value`, keyed, so that nothing can be guessed from it. */
@@ -333,15 +315,4 @@ function isTenantFile(value: unknown): value is TenantFile {
   if (value === null || typeof value !== 'object') return false
   const { id, uid } = value as { id?: unknown; uid?: unknown }
   return typeof id === 'string' && (uid === undefined || Number.isSafeInteger(uid))
-}
-
-function isPoolFile(value: unknown): value is { version: number; name: string; owner: string; key: string } {
-  if (value === null || typeof value !== 'object') return false
-  const { name, owner, key } = value as { name?: unknown; owner?: unknown; key?: unknown }
-  return (
-    typeof name === 'string' &&
-    typeof owner === 'string' &&
-    typeof key === 'string' &&
-    /^[0-9a-f]{64}$/.test(key)
-  )
 }
