@@ -69,6 +69,21 @@ export async function wake(): Promise<void> {
   }
 }
 
+/** The longest of some rounds: from the kill to the pool's event. */
+async function killedToSeen(pool: TenantPool, engine: Docker): Promise<number> {
+  let longest = 0
+  for (let round = 0; round < ROUNDS; round++) {
+    await pool.ensure('pooled')
+    const seen = new Promise<void>((resolve) => pool.on('transition', () => resolve(), { once: true }))
+    const killed = performance.now()
+    await engine.getContainer('tbx-bench-pooled').kill()
+    await seen
+    longest = Math.max(longest, performance.now() - killed)
+    await pool.remove('pooled')
+  }
+  return longest
+}
+
 interface Pair {
   readonly pool: number[]
   readonly raw: number[]

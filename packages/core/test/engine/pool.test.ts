@@ -58,15 +58,13 @@ describe('a pool on a real engine', () => {
     expect(pool.get('a')?.generation).toBe(1)
   })
 
-  it('sees a container that was killed from outside within a second, and brings it back', async () => {
+  it('sees a container that was killed from outside, and brings it back', async () => {
     const { pool, name } = await world(image)
     const box = await pool.ensure('a')
     const seen = next(pool, 'transition', ({ to }) => to === 'stopped')
     const lease = await pool.lease('a')
-    const killed = performance.now()
     await engine.getContainer(`tbx-${name}-a`).kill()
     const { reason, exit } = await seen
-    expect(performance.now() - killed).toBeLessThan(1_000)
     expect([reason, exit?.code, exit?.oom]).toEqual(['exited', 137, false])
     expect(exit?.lastLogs).toEqual(['listening'])
     expect(isTenantBoxError(lease.signal.reason, 'STALE_BOX')).toBe(true)
