@@ -2,6 +2,8 @@ import { constants, lstatSync, renameSync, unlinkSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import {
   archiveFileOf,
+  archiveName,
+  cutOf,
   identityIn,
   openArchives,
   type PartialArchive,
@@ -20,7 +22,7 @@ import { SEARCHED, writeLine } from './write-line.js'
 /** The most that an archive leaves in the session: it is copied, and blanked in the archive. */
 export const KEPT_LIMIT = 256 * 1024 * 1024
 /** After this long, who began to finish an archive is taken to have died. */
-const CLAIM_MS = 2000
+const CLAIM_MS = 5000
 const POLL_MS = 5
 const MAX_FINISHED = 4
 const MAX_LATE = 1000
@@ -59,22 +61,28 @@ export async function finishArchive(
     await blank(file, partial.cut, kept)
     await file.sync()
   }
-  const name = `${partial.stamp}.jsonl`
+  const name = archiveName(partial)
   moveIn(archives, partial.name, name)
   await syncFolder(archives)
   return archives.pathOf(name)
 }
 
-/** Blanks a line that was written to a session after it had become an archive, so that it can be written again. */
-export async function reclaim(directory: string, old: HeldFile, line: Buffer): Promise<void> {
+/**
+ * Whether a line that was written to a session while it became an archive is where it belongs: archived with others, or
+ * carried over. If it came too late for both it is blanked, so that it can be written again.
+ */
+export async function isSettled(directory: string, old: HeldFile, line: Buffer): Promise<boolean> {
   const name = archiveFileOf(directory, old)
   using archives = openArchives(directory)
-  if (name === undefined || !archives) return
+  // Not archived, but replaced or removed: the line is gone.
+  if (name === undefined || !archives) return false
   using file = archives.open(name, constants.O_RDWR)
   const start = Math.max(0, Math.min(old.stats.size, file.stats.size - line.length) - 1)
   const block = Buffer.alloc(SEARCHED)
   const found = block.subarray(0, await file.read(block, start)).indexOf(line)
-  if (found !== -1) await blank(file, start + found, line.length)
+  if (found === -1 || start + found < cutOf(name)) return true
+  await blank(file, start + found, line.length)
+  return false
 }
 
 /** Removes the other names of a file that has become an archive: those who made them can no longer come to an end. */

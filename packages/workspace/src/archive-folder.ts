@@ -8,10 +8,12 @@ const MAX_LISTED = 10_000
 const PARTIAL =
   /^(?<stamp>[\w-]{1,64})\.(?<cut>\d{1,15})-(?<end>\d{1,15})\.(?<next>\d{1,20})\.(?<claimedAt>\d{1,15})\.partial$/
 
+const FINISHED = /\.(?<cut>\d{1,15})\.jsonl$/
+
 /** An archive that is not finished: its file still is, or just was, the session. All it takes to finish it is its name. */
 export interface PartialArchive {
   readonly name: string
-  /** What the archive will be called. */
+  /** What the name of the archive will begin with: when it was made. */
   readonly stamp: string
   /** The bytes before it are the archive. */
   readonly cut: number
@@ -25,6 +27,16 @@ export interface PartialArchive {
 
 export function partialName(partial: Omit<PartialArchive, 'name'>): string {
   return `${partial.stamp}.${partial.cut}-${partial.end}.${partial.next}.${partial.claimedAt}.partial`
+}
+
+/** What a finished archive is called. What stands behind the cut is blank, or came later than anybody waits for. */
+export function archiveName({ stamp, cut }: Pick<PartialArchive, 'stamp' | 'cut'>): string {
+  return `${stamp}.${cut}.jsonl`
+}
+
+/** The byte before which a file of the folder is the archive. */
+export function cutOf(name: string): number {
+  return Number(PARTIAL.exec(name)?.groups?.cut ?? FINISHED.exec(name)?.groups?.cut ?? 0)
 }
 
 /** Opens the folder; undefined when nothing has ever been archived. */

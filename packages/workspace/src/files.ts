@@ -36,7 +36,8 @@ export class Files {
   /** @throws WorkspaceError `NOT_FOUND`, `NOT_A_FILE`, `NOT_A_DIRECTORY`, `INVALID_PATH`, `TOO_LARGE` */
   async read(path: string, options: ReadFileOptions = {}): Promise<Uint8Array> {
     using file = openToRead(this.#directory, path)
-    return file.readAll(options.maxBytes ?? DEFAULT_MAX_BYTES)
+    // Awaited here: the file is closed when this function ends.
+    return await file.readAll(options.maxBytes ?? DEFAULT_MAX_BYTES)
   }
 
   /** As `read`, as UTF-8; a byte order mark is dropped, what is not valid becomes U+FFFD. */

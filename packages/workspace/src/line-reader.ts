@@ -74,16 +74,14 @@ export async function* linesBackward(file: HeldFile, range: LineRange = {}): Asy
     const bytes = carried.length === 0 ? block : Buffer.concat([block, carried])
     // Where the first line begins that is in these bytes as a whole.
     const whole = offset === start ? 0 : bytes.indexOf(NEWLINE) + 1
-    const lines: Line[] = []
+    let lines: Line[] = []
     if (skipping) {
       const last = block.lastIndexOf(NEWLINE) + 1
       if (last === 0 && offset > start) continue
-      lines.push(...split(block.subarray(whole, last), offset + whole), {
-        offset: offset + last,
-        fault: TOO_LONG,
-      })
+      lines = split(block.subarray(whole, last), offset + whole)
+      lines.push({ offset: offset + last, fault: TOO_LONG })
       skipping = false
-    } else if (whole > 0 || offset === start) lines.push(...split(bytes.subarray(whole), offset + whole))
+    } else if (whole > 0 || offset === start) lines = split(bytes.subarray(whole), offset + whole)
     carried = whole > 0 || offset === start ? bytes.subarray(0, whole) : bytes
     if (carried.length > LINE_LIMIT) {
       carried = NOTHING

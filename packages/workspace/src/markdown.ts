@@ -36,9 +36,9 @@ const BLOCKS_ONLY = {
   },
 }
 const FIRST_WINDOW = 64
-const LARGEST_BLOCK = { lines: 4096, characters: 64 * 1024 }
+const LARGEST_BLOCK = { lines: 1024, characters: 32 * 1024 }
 /** A line with more quotes or lists in each other than anybody reads; the parser's time grows with their square. */
-const DEEP = /^(?:[ \t]*(?:>|[-+*]|\d{1,9}[.)])[ \t]?){12}(?=[ \t]*(?:>|[-+*]|\d{1,9}[.)]))/
+const DEEP = /^(?:[ \t]*(?:>|[-+*]|\d{1,9}[.)])[ \t]?){6}(?=[ \t]*(?:>|[-+*]|\d{1,9}[.)]))/
 const PLAIN_ATX = /^ {0,3}#{1,6}[ \t]+([^\\`*_[\]<>&!#~]*[^\\`*_[\]<>&!#~ \t])[ \t]*$/
 const MAX_HEADING = 1000
 const FENCE = /^ {0,3}(`{3,}|~{3,})/

@@ -91,7 +91,7 @@ function headingLine(heading: string): string {
   const marks = '#'.repeat(NEW_SECTION_DEPTH)
   for (const text of [heading, heading.replace(/[!-/:-@[-`{-~]/g, '\\$&')]) {
     const line = `${marks} ${text}`
-    if (headingOf(line) === heading && !/[\r\n]/.test(heading)) return line
+    if (heading !== '' && headingOf(line) === heading && !/[\r\n]/.test(heading)) return line
   }
   throw invalidOption(
     'heading',

@@ -19,6 +19,7 @@ export class VersionedFile {
   readonly #directory: string
   readonly #name: string
   readonly #limit: number
+  #last: Promise<unknown> = Promise.resolve()
 
   constructor(directory: string, name: string, limit: number) {
     this.#directory = directory
@@ -37,7 +38,24 @@ export class VersionedFile {
    *
    * @throws WorkspaceError `VERSION_CONFLICT`, `TOO_LARGE`, `NO_SPACE`
    */
-  async replace(bytes: Buffer, ifVersion?: string): Promise<{ version: string }> {
+  replace(bytes: Buffer, ifVersion?: string): Promise<{ version: string }> {
+    return this.#inTurn(() => this.#replace(bytes, ifVersion))
+  }
+
+  /** Reads, changes and replaces, again and again until nobody else has changed the file in between. */
+  edit(change: (bytes: Buffer) => Buffer | Promise<Buffer>): Promise<void> {
+    return this.#inTurn(() => this.#edit(change))
+  }
+
+  /** Changes through this object do not compete with each other, only with those of others. */
+  #inTurn<T>(change: () => Promise<T>): Promise<T> {
+    const result = this.#last.then(change)
+    // The caller gets the failure; here it only marks the end.
+    this.#last = result.catch(() => undefined)
+    return result
+  }
+
+  async #replace(bytes: Buffer, ifVersion: string | undefined): Promise<{ version: string }> {
     if (bytes.length > this.#limit)
       throw tooLarge(this.#name, bytes.length, this.#limit, 'Shorten it, or move some of it to another file.')
     for (let attempt = 1; ; attempt++) {
@@ -48,14 +66,13 @@ export class VersionedFile {
     }
   }
 
-  /** Reads, changes and replaces, again and again until nobody else has changed the file in between. */
-  async edit(change: (bytes: Buffer) => Buffer | Promise<Buffer>): Promise<void> {
+  async #edit(change: (bytes: Buffer) => Buffer | Promise<Buffer>): Promise<void> {
     for (let attempt = 1; ; attempt++) {
       const { bytes, version } = await this.read()
       const changed = await change(bytes)
       if (changed.equals(bytes)) return
       try {
-        await this.replace(changed, version)
+        await this.#replace(changed, version)
         return
       } catch (error) {
         if (!isWorkspaceError(error, 'VERSION_CONFLICT')) throw error

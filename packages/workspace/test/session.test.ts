@@ -6,7 +6,8 @@ import { type SessionEntry, Workspace } from '../src/index.js'
 import { all, temporaryFolder, temporaryWorkspace } from './support/folder.js'
 import { standardSchema } from './support/schema.js'
 
-const entry = (id: string, content = id) => ({ id, at: '2026-01-01T00:00:00Z', role: 'user', content }) as const
+const entry = (id: string, content = id) =>
+  ({ id, at: '2026-01-01T00:00:00Z', role: 'user', content }) as const
 const line = (id: string, content?: string) => `${JSON.stringify(entry(id, content))}\n`
 const ids = (entries: readonly SessionEntry[]) => entries.map(({ id }) => id)
 
@@ -43,8 +44,20 @@ describe('append', () => {
         state: 'complete',
         usage: { input: 1, output: 2 },
       }),
-      await workspace.session.append({ role: 'tool', callId: 'c', content: '12:00', output: { now: 12 }, isError: false }),
-      await workspace.session.append({ role: 'system', content: 'so far', kind: 'summary', covers: 'x', meta: { a: [] } }),
+      await workspace.session.append({
+        role: 'tool',
+        callId: 'c',
+        content: '12:00',
+        output: { now: 12 },
+        isError: false,
+      }),
+      await workspace.session.append({
+        role: 'system',
+        content: 'so far',
+        kind: 'summary',
+        covers: 'x',
+        meta: { a: [] },
+      }),
     ]
     expect(await workspace.session.tail(9)).toEqual(written)
     expect(await all(workspace.session.entries())).toEqual(written)
@@ -54,7 +67,9 @@ describe('append', () => {
   test('the order of calls is kept', async () => {
     const { workspace } = await temporaryWorkspace()
     await Promise.all(Array.from({ length: 200 }, (_, index) => workspace.session.append(entry(`${index}`))))
-    expect(ids(await all(workspace.session.entries()))).toEqual(Array.from({ length: 200 }, (_, index) => `${index}`))
+    expect(ids(await all(workspace.session.entries()))).toEqual(
+      Array.from({ length: 200 }, (_, index) => `${index}`),
+    )
   })
 
   test.each([
@@ -179,8 +194,14 @@ describe('reading', () => {
   test('entries begin at an id or a time', async () => {
     const { workspace } = await temporaryWorkspace()
     for (let hour = 0; hour < 5; hour++)
-      await workspace.session.append({ id: `e${hour}`, at: `2026-01-01T0${hour}:00:00Z`, role: 'user', content: 'x' })
-    const from = async (from: string, reverse: boolean) => ids(await all(workspace.session.entries({ from, reverse })))
+      await workspace.session.append({
+        id: `e${hour}`,
+        at: `2026-01-01T0${hour}:00:00Z`,
+        role: 'user',
+        content: 'x',
+      })
+    const from = async (from: string, reverse: boolean) =>
+      ids(await all(workspace.session.entries({ from, reverse })))
     expect(await from('e3', false)).toEqual(['e3', 'e4'])
     expect(await from('e1', true)).toEqual(['e1', 'e0'])
     expect(await from('2026-01-01T02:30:00Z', false)).toEqual(['e3', 'e4'])
@@ -190,7 +211,9 @@ describe('reading', () => {
 
   test('lines of every length around the block sizes come back, in both directions', async () => {
     const { workspace, folder } = await temporaryWorkspace()
-    const sizes = [1, 100, 4095, 4096, 4097, 32_767, 32_768, 65_536, 200_000, 261_000, 262_000, 5, 262_143, 70_000]
+    const sizes = [
+      1, 100, 4095, 4096, 4097, 32_767, 32_768, 65_536, 200_000, 261_000, 262_000, 5, 262_143, 70_000,
+    ]
     const lines = Array.from({ length: 5 }, () => sizes)
       .flat()
       .map((size, index) => line(`${index}`, 'é'.repeat(Math.max(0, Math.floor((size - 90) / 2)))))
@@ -205,7 +228,9 @@ describe('reading', () => {
     const problems: string[] = []
     const meta = standardSchema((value) => {
       const chat = (value as { chat?: unknown } | null)?.chat
-      return typeof chat === 'number' ? { value: { chat } } : { issues: [{ message: 'must be a number', path: ['chat'] }] }
+      return typeof chat === 'number'
+        ? { value: { chat } }
+        : { issues: [{ message: 'must be a number', path: ['chat'] }] }
     })
     const workspace = await Workspace.open(folder, {
       schemas: { meta },
@@ -216,7 +241,10 @@ describe('reading', () => {
     expect(written.meta).toEqual({ chat: 7 })
     const wrong = { role: 'user', content: 'x', meta: { chat: 'seven' } } as never
     await expect(workspace.session.append(wrong)).rejects.toMatchObject({ code: 'INVALID_ENTRY' })
-    appendFileSync(join(folder, 'session.jsonl'), `${JSON.stringify({ ...entry('z'), meta: { chat: 'x' } })}\n`)
+    appendFileSync(
+      join(folder, 'session.jsonl'),
+      `${JSON.stringify({ ...entry('z'), meta: { chat: 'x' } })}\n`,
+    )
     expect(await workspace.session.tail(5)).toEqual([written])
     expect(problems.join()).toContain('chat: must be a number')
   })

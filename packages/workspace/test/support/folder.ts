@@ -13,7 +13,11 @@ export function temporaryFolder(): string {
 }
 
 /** An empty workspace, and what it reports. */
-export async function temporaryWorkspace(): Promise<{ workspace: Workspace; folder: string; problems: Problem[] }> {
+export async function temporaryWorkspace(): Promise<{
+  workspace: Workspace
+  folder: string
+  problems: Problem[]
+}> {
   const folder = temporaryFolder()
   const problems: Problem[] = []
   const workspace = await Workspace.open(folder, { onProblem: (problem) => problems.push(problem) })
@@ -26,4 +30,3 @@ export async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
   for await (const item of items) found.push(item)
   return found
 }
-
