@@ -63,6 +63,10 @@ export async function wake(): Promise<void> {
         row('from paused', times.paused, 1.15),
       ],
     )
+    const seen = await killedToSeen(pool, engine)
+    print('A container killed from outside', [
+      { name: 'seen after', value: `${seen.toFixed(0)} ms`, target: 'under 1000 ms', met: seen < 1000 },
+    ])
   } finally {
     await pool.close({ boxes: 'remove' })
     await rm(dataDir, { recursive: true })

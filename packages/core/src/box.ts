@@ -72,13 +72,9 @@ export class Box implements TenantBox {
   }
 
   async fetch(path: string, init: FetchInit = {}): Promise<Response> {
-    const { timeout, signal, ...request } = init
-    return fetchUnder(
-      await this.#enter('fetch', { signal: signal ?? undefined, timeout }),
-      this.#host,
-      path,
-      request,
-    )
+    const { timeout, signal } = init
+    const lease = await this.#enter('fetch', { signal: signal ?? undefined, timeout })
+    return fetchUnder(lease, this.#host, path, init)
   }
 
   send(message: MessageInput, options: CallOptions = {}): Answer {
@@ -158,10 +154,18 @@ export async function fetchUnder(
   lease: BoxLease,
   host: Pick<BoxHost, 'answered' | 'failed' | 'clock'>,
   path: string,
-  request: RequestInit,
+  init: RequestInit,
 ): Promise<Response> {
+  // Not spread: it may be a Request, whose members are getters.
+  const { method = 'GET', headers = {}, body = null, redirect = 'follow' } = init
   try {
-    const response = await lease.life.transport.fetch(path, { ...request, signal: lease.signal })
+    const response = await lease.life.transport.fetch(path, {
+      method,
+      headers,
+      body,
+      redirect,
+      signal: lease.signal,
+    })
     host.answered(lease.life)
     return endWithBody(response, () => lease.release(), { clock: host.clock })
   } catch (error) {

@@ -89,16 +89,16 @@ export class TenantPool implements AsyncDisposable {
 
   /** The same for a plain HTTP request to the agent. `timeout` bounds it all, waking included. */
   async fetch(tenant: string, path: string, init: FetchInit = {}): Promise<Response> {
-    const { timeout, signal, ...request } = init
+    const { timeout, signal, body } = init
     const attempt = async (): Promise<Response> => {
       const { runtime, lease } = await this.#lease(tenant, 'fetch', { signal: signal ?? undefined, timeout })
-      return fetchUnder(lease, runtime.leasing, path, request)
+      return fetchUnder(lease, runtime.leasing, path, init)
     }
     try {
       return await attempt()
     } catch (error) {
       // Nothing has left: the agent was gone. Waking it again finds out why; a stream may be half read already.
-      if (!isUnsent(error) || request.body instanceof ReadableStream) throw error
+      if (!isUnsent(error) || body instanceof ReadableStream) throw error
       return attempt()
     }
   }

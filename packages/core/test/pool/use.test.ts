@@ -98,6 +98,26 @@ describe('leases', () => {
     expect(of(events, 'lease').map(({ outcome }) => outcome)).toEqual(Array(4).fill('released'))
   })
 
+  it('carry every kind of request there is', async () => {
+    const { pool } = await setup(
+      {},
+      {
+        agent: async (request) =>
+          new Response(`${request.method} ${request.headers.get('x-a')} ${await request.text()}`),
+      },
+    )
+    const init = { method: 'PUT', headers: { 'x-a': 'b' }, body: 'text' }
+    const form = new FormData()
+    form.set('field', 'value')
+    const stream = new Blob(['streamed']).stream()
+    expect(await (await pool.fetch('a', '/', init)).text()).toBe('PUT b text')
+    expect(await (await pool.fetch('a', '/', new Request('http://ignored/', init))).text()).toBe('PUT b text')
+    expect(await (await pool.fetch('a', '/', { ...init, body: form })).text()).toContain('value')
+    expect(await (await pool.fetch('a', '/', { ...init, body: stream })).text()).toBe('PUT b streamed')
+    const box = await pool.ensure('a')
+    expect(await (await box.fetch('/', new Request('http://ignored/', init))).text()).toBe('PUT b text')
+  })
+
   it('wake nothing before an answer is read, and cancel when its reader leaves', async () => {
     const { pool, engine } = await setup(
       {},
