@@ -1,8 +1,10 @@
 import { readdirSync } from 'node:fs'
 import { ROOT } from '../setup/paths.mjs'
 
-/** Tests that need a Docker engine say so by where they are, or by their name. */
-export const ENGINE_TESTS = ['**/test/docker/**', '**/*.engine.test.ts']
+/** Tests that need a Docker engine say so by the folder they are in, or by their name. */
+const FOLDERS = ['docker', 'engine', 'faults', 'isolation']
+
+export const ENGINE_TESTS = [...FOLDERS.map((folder) => `**/test/${folder}/**`), '**/*.engine.test.ts']
 
 /** @returns {string[]} the files of those tests */
 export function engineTests() {
@@ -11,6 +13,12 @@ export function engineTests() {
       (path) => `${parent}/${path}`,
     ),
   )
-  const tests = files.filter((path) => path.endsWith('.test.ts') && !path.includes('node_modules/'))
-  return tests.filter((path) => path.includes('/test/docker/') || path.endsWith('.engine.test.ts')).sort()
+  return files
+    .filter((path) => path.endsWith('.test.ts') && !path.includes('node_modules/') && needsEngine(path))
+    .sort()
+}
+
+/** @param {string} path */
+function needsEngine(path) {
+  return path.endsWith('.engine.test.ts') || FOLDERS.some((folder) => path.includes(`/test/${folder}/`))
 }
