@@ -32,7 +32,7 @@ export interface TenantOverrides {
   idle?: IdleOptions
 }
 
-export type PerTenant = (tenant: string, signal: AbortSignal) => TenantOverrides | Promise<TenantOverrides>
+type PerTenant = (tenant: string, signal: AbortSignal) => TenantOverrides | Promise<TenantOverrides>
 
 export interface PoolOptions {
   /** Becomes part of every box's name: `^[a-z][a-z0-9]{0,19}$`. */
@@ -110,7 +110,7 @@ export interface ResolvedCapacity {
   readonly minUptime: number
 }
 
-export interface ResolvedTimeouts {
+interface ResolvedTimeouts {
   readonly wake: number
   readonly connect: number
   readonly firstByte: number | false
@@ -219,7 +219,7 @@ export function changeSettings(current: SettingsOptions, change: Partial<Setting
 }
 
 /** @throws TenantBoxError `INVALID_OPTION` */
-export function resolveIdle(option: string, idle: IdleOptions): ResolvedIdle {
+function resolveIdle(option: string, idle: IdleOptions): ResolvedIdle {
   assertKnownKeys(option, idle, ['pauseAfter', 'stopAfter', 'removeAfter', 'veto'])
   const tier = (
     name: 'pauseAfter' | 'stopAfter' | 'removeAfter',
