@@ -3,6 +3,7 @@ import { contradicts } from './box-events.js'
 import type { Clock } from './clock.js'
 import type { BoxRecord, BoxRef, Driver, DriverEvent } from './driver.js'
 import type { EngineConnection } from './engine.js'
+import { isTenantBoxError } from './errors.js'
 import { isLive } from './lifecycle.js'
 import type { Reconciler } from './reconcile.js'
 import type { Tenant } from './tenant.js'
@@ -106,7 +107,14 @@ export class Adoption {
       })
       if (isLive(tenant.state)) this.#host.admission.occupy(tenant)
     } catch (cause) {
-      this.#host.engine.lost(cause)
+      tenant.knownIn = -1
+      if (isTenantBoxError(cause, 'ENGINE_UNAVAILABLE')) this.#host.engine.lost(cause)
+      else
+        this.#host.warn(
+          'BOX_NOT_FOLLOWED',
+          `What happened to the box of tenant ${JSON.stringify(tenant.id)} could not be followed, and is looked into at its next use: ${toMessage(cause)}`,
+          { tenant: tenant.id, cause },
+        )
     }
     this.#host.settle(tenant)
   }

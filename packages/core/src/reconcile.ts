@@ -1,6 +1,7 @@
 import type { Clock } from './clock.js'
 import { STABLE_MS } from './crash-loop.js'
 import type { BoxExit, BoxRecord, BoxRef, Driver } from './driver.js'
+import { isTenantBoxError } from './errors.js'
 import { lastLines } from './last-lines.js'
 import { type Exit, isLive } from './lifecycle.js'
 import type { Tenant } from './tenant.js'
@@ -29,8 +30,18 @@ export class Reconciler {
     const { epoch, driver } = this.#host
     if (tenant.knownIn === epoch) return
     const known = tenant.box && (await driver.inspect(tenant.box, { signal }))
-    const record = known ?? (await driver.find(tenant.slug, { signal }))
+    const record = known ?? (await this.#named(tenant.slug, signal))
     await this.apply(tenant, record, 'outside', epoch)
+  }
+
+  /** A stranger under the tenant's name is none of ours; whoever makes a box there is told. */
+  async #named(slug: string, signal: AbortSignal | undefined): Promise<BoxRecord | undefined> {
+    try {
+      return await this.#host.driver.find(slug, { signal })
+    } catch (error) {
+      if (isTenantBoxError(error, 'FOREIGN_BOX')) return undefined
+      throw error
+    }
   }
 
   /** Takes the tenant to what the engine says of it. `epoch`: when that was asked. */

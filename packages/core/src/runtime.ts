@@ -24,6 +24,7 @@ import { Sleeper } from './sleep.js'
 import { type BoxLease, type Life, Tenant, type TenantHost } from './tenant.js'
 import type { TenantBox } from './tenant-box.js'
 import type { Stray, TenantDirs } from './tenant-dirs.js'
+import { toMessage } from './text.js'
 import { openTransport } from './transport.js'
 import { Waker } from './wake.js'
 
@@ -204,7 +205,16 @@ export class Runtime implements TenantHost {
   }
 
   async takeOver(tenant: Tenant, box: BoxRef, startedAt: number): Promise<void> {
-    await this.listen(tenant)
+    try {
+      await this.listen(tenant)
+    } catch (cause) {
+      // It lives all the same, and must be known to.
+      this.warn(
+        'GATEWAY_CLOSED',
+        `The box of tenant ${JSON.stringify(tenant.id)} was taken over, but cannot reach the gateway before its next start: ${toMessage(cause)}`,
+        { tenant: tenant.id, cause },
+      )
+    }
     this.beginLife(tenant, box, startedAt)
   }
 

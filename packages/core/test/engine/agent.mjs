@@ -4,14 +4,8 @@ import { createServer, request } from 'node:http'
 
 const { TENANTBOX_SOCKET, TENANTBOX_GATEWAY, AGENT_MODE, HOME } = process.env
 
-if (AGENT_MODE === 'exits') {
-  console.error('no model here')
-  process.exit(7)
-}
-if (AGENT_MODE === 'hungry') {
-  const eaten = []
-  for (;;) eaten.push(Buffer.alloc(8 * 1024 * 1024, 1))
-}
+if (AGENT_MODE === 'exits') exit(7, 'no model here')
+if (AGENT_MODE === 'hungry') eat()
 if (AGENT_MODE === 'stubborn') process.on('SIGTERM', () => console.log('no'))
 if (AGENT_MODE === 'silent') setInterval(() => undefined, 1000)
 else createServer(answer).listen(TENANTBOX_SOCKET, () => console.log('listening'))
@@ -20,6 +14,8 @@ async function answer(incoming, outgoing) {
   if (incoming.url === '/healthz') return outgoing.end('{}')
   if (incoming.url === '/secret') return outgoing.end(await readFile('/run/secrets/token', 'utf8'))
   if (incoming.url === '/ask') return outgoing.end(await askGateway())
+  if (incoming.url === '/eat') return eat()
+  if (incoming.url === '/exit') return exit(3, 'enough\x07')
   if (incoming.url !== '/message') return outgoing.writeHead(404).end()
   let body = ''
   for await (const chunk of incoming) body += chunk
@@ -30,6 +26,16 @@ async function answer(incoming, outgoing) {
     `${JSON.stringify({ type: 'text', text: await readFile(`${HOME}/notes`, 'utf8').catch(() => '') })}\n`,
   )
   outgoing.end('{"type":"done"}\n')
+}
+
+function exit(code, lastWords) {
+  console.error(lastWords)
+  process.exit(code)
+}
+
+function eat() {
+  const eaten = []
+  for (;;) eaten.push(Buffer.alloc(8 * 1024 * 1024, 1))
 }
 
 function askGateway() {
