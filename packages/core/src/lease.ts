@@ -2,7 +2,7 @@ import { onAbort } from './abort.js'
 import type { CancelTimer, Clock } from './clock.js'
 import { TenantBoxError } from './errors.js'
 import type { PoolEvents } from './lifecycle.js'
-import { timedOut } from './wait.js'
+import { type CallLimits, timedOut } from './wait.js'
 
 export type LeaseOutcome = PoolEvents['lease']['outcome']
 
@@ -56,18 +56,19 @@ export class HeldLease<L extends Leasable> {
   }
 
   /** Ends this lease when the caller gives up. */
-  follow(signal: AbortSignal | undefined, operation: string, timeoutMs: number | undefined): void {
+  follow({ signal, timeout }: CallLimits, operation: string): void {
     if (signal) {
       const gaveUp = (): void => this.end('aborted', signal.reason)
       this.#undo.push(onAbort(signal, gaveUp))
-      if (!this.held) return
     }
-    if (timeoutMs !== undefined)
+    if (timeout !== undefined)
       this.#undo.push(
-        this.#host.clock.after(timeoutMs, () =>
-          this.end('aborted', timedOut(operation, timeoutMs, this.life.tenantId)),
+        this.#host.clock.after(timeout, () =>
+          this.end('aborted', timedOut(operation, timeout, this.life.tenantId)),
         ),
       )
+    // It may have ended before its holder came to follow it.
+    if (!this.held) this.#letGo()
   }
 
   release(): void {
@@ -83,10 +84,14 @@ export class HeldLease<L extends Leasable> {
   end(outcome: LeaseOutcome, reason?: unknown): void {
     if (this.#outcome !== undefined) return
     this.#outcome = outcome
-    for (const undo of this.#undo) undo()
+    this.#letGo()
     this.life.leases.delete(this)
     if (reason !== undefined) this.#controller.abort(reason)
     this.#host.leaseEnded(this, outcome, this.#host.clock.monotonic() - this.#since)
+  }
+
+  #letGo(): void {
+    for (const undo of this.#undo.splice(0)) undo()
   }
 
   #expireAfter(ms: number): CancelTimer {

@@ -10,8 +10,7 @@ import type { Reaper } from './reaper.js'
 import type { Sleeper } from './sleep.js'
 import type { BoxLease, Life, Tenant } from './tenant.js'
 import type { TenantBox } from './tenant-box.js'
-import { toMilliseconds } from './units.js'
-import { type CallOptions, deadline } from './wait.js'
+import { type CallOptions, deadline, remaining } from './wait.js'
 import type { Waker } from './wake.js'
 
 /** An agent that misses so many deadlines in a row hangs: its box counts as unhealthy and is stopped. */
@@ -51,11 +50,9 @@ export class Leasing implements BoxHost {
 
   /** Awake and leased. */
   async lease(tenant: Tenant, operation: string, options: CallOptions): Promise<BoxLease> {
-    const began = this.clock.monotonic()
-    const timeout = options.timeout === undefined ? undefined : toMilliseconds('timeout', options.timeout)
+    const left = remaining(this.clock, options)
     const lease = await this.#whenAwake(tenant, operation, options, (life) => tenant.lease(life))
-    const left = timeout === undefined ? undefined : Math.max(0, timeout - (this.clock.monotonic() - began))
-    lease.follow(options.signal, operation, left)
+    lease.follow(left(), operation)
     return lease
   }
 
@@ -92,13 +89,15 @@ export class Leasing implements BoxHost {
   ): Promise<BoxLease> {
     options.signal?.throwIfAborted()
     const { tenant } = life
-    const timeout = options.timeout === undefined ? undefined : toMilliseconds('timeout', options.timeout)
     const mayPass = within === 'observer' || within?.held === true
-    if (this.#closed && !mayPass) throw this.#closed
-    while (tenant.gate && !mayPass && !life.end) await orAbort(tenant.gate, options.signal)
+    const left = remaining(this.clock, options)
+    if (!mayPass) {
+      if (tenant.gate) await this.#gateOpened(life, operation, options)
+      if (this.#closed) throw this.#closed
+    }
     const lease = tenant.lease(life, within === 'observer' ? 'look' : 'use')
     this.#host.reaper.track(tenant)
-    lease.follow(options.signal, operation, timeout)
+    lease.follow(left(), operation)
     try {
       if (tenant.state !== 'running') await orAbort(this.#host.waker.resume(tenant, life), lease.signal)
       return lease
@@ -159,6 +158,14 @@ export class Leasing implements BoxHost {
     // A request's body may come from another tenant's agent, and fail as that does.
     const missed = isTenantBoxError(error, 'TIMEOUT') && error.tenant === life.tenantId
     if (missed && ++life.missed >= MISSED_DEADLINES) void this.#host.sleeper.stopHung(life)
+  }
+
+  /** Resolves when nobody waits for the leases to end any more, or this life is over. */
+  #gateOpened(life: Life, operation: string, options: CallOptions): Promise<void> {
+    const { tenant } = life
+    return this.bounded(operation, tenant.id, options, async (signal) => {
+      while (tenant.gate && !life.end) await orAbort(tenant.gate, signal)
+    })
   }
 
   async #whenAwake<T>(

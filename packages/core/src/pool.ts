@@ -24,7 +24,7 @@ import type { FetchInit, TenantBox } from './tenant-box.js'
 import type { Stray } from './tenant-dirs.js'
 import { infoOf, type PoolStats, type TenantInfo } from './tenant-info.js'
 import { type Duration, toMilliseconds } from './units.js'
-import { type CallOptions, deadline } from './wait.js'
+import { type CallOptions, deadline, remaining } from './wait.js'
 
 /** A promise that the box is not put to sleep until it is released. */
 export interface Lease extends AsyncDisposable {
@@ -90,8 +90,9 @@ export class TenantPool implements AsyncDisposable {
   /** The same for a plain HTTP request to the agent. `timeout` bounds it all, waking included. */
   async fetch(tenant: string, path: string, init: FetchInit = {}): Promise<Response> {
     const { timeout, signal, body } = init
+    const left = remaining(this.#options.clock, { signal: signal ?? undefined, timeout })
     const attempt = async (): Promise<Response> => {
-      const { runtime, lease } = await this.#lease(tenant, 'fetch', { signal: signal ?? undefined, timeout })
+      const { runtime, lease } = await this.#lease(tenant, 'fetch', left())
       return fetchUnder(lease, runtime.leasing, path, init)
     }
     try {
@@ -143,8 +144,9 @@ export class TenantPool implements AsyncDisposable {
       open?.noteActivity(known as Tenant)
       return box
     }
-    const runtime = await this.#phase.running(options.signal)
-    return runtime.leasing.ensure(runtime.get(tenant), options)
+    const left = remaining(this.#options.clock, options)
+    const runtime = await this.#running('ensure', tenant, left())
+    return runtime.leasing.ensure(runtime.get(tenant), left())
   }
 
   /** Counts as activity; never wakes. False when the tenant is unknown, or the pool is not open. */
@@ -210,11 +212,12 @@ export class TenantPool implements AsyncDisposable {
     tenant: string,
     options: CallOptions & { follow?: boolean; tail?: number; since?: number } = {},
   ): AsyncGenerator<LogLine, void, undefined> {
-    const runtime = await this.#phase.running(options.signal)
+    const { signal, timeout, ...request } = options
+    const left = remaining(this.#options.clock, { signal, timeout })
+    const runtime = await this.#running('logs', tenant, left())
     const box = runtime.find(tenant)?.box
     if (!box) return
-    const { signal, timeout, ...request } = options
-    const bound = deadline(runtime.clock, 'logs', { signal, timeout, tenant })
+    const bound = deadline(runtime.clock, 'logs', { ...left(), tenant })
     try {
       yield* runtime.driver.logs(box, request, { signal: bound.signal })
       bound.signal.throwIfAborted()
@@ -281,11 +284,12 @@ export class TenantPool implements AsyncDisposable {
    * @throws TenantBoxError `BUSY`
    */
   async refresh(tenant: string, options: SleepOptions = {}): Promise<boolean> {
-    const runtime = await this.#phase.running(options.signal)
-    const known = runtime.get(tenant)
     const { leases = 'wait', ...call } = options
     return this.#bounded('refresh', tenant, call, async (signal) => {
-      if (!(await runtime.hasDrifted(known, signal)) || !isLive(known.state)) return false
+      const runtime = await this.#phase.running(signal)
+      const known = runtime.get(tenant)
+      const drifted = await orAbort(runtime.hasDrifted(known, signal), signal)
+      if (!drifted || !isLive(known.state)) return false
       known.rebuildAsked = true
       await runtime.sleeper.onRequest(known, 'stop', 'drift', { leases, signal })
       await runtime.leasing.ensure(known, { signal })
@@ -333,10 +337,10 @@ export class TenantPool implements AsyncDisposable {
   ): AsyncIterable<AgentEvent> {
     // Filled in once: a second attempt is the same message.
     const whole = toAgentMessage(message)
-    const call = { ...options, signal: either(signal, options.signal) }
+    const left = remaining(this.#options.clock, { ...options, signal: either(signal, options.signal) })
     let answering = false
     const attempt = async function* (this: TenantPool): AsyncIterable<AgentEvent> {
-      const { runtime, lease } = await this.#lease(tenant, 'send', call)
+      const { runtime, lease } = await this.#lease(tenant, 'send', left())
       for await (const event of askUnder(lease, runtime.leasing, whole)) {
         answering = true
         yield event
@@ -355,8 +359,9 @@ export class TenantPool implements AsyncDisposable {
     operation: string,
     options: CallOptions,
   ): Promise<{ runtime: Runtime; lease: BoxLease }> {
-    const runtime = await this.#phase.running(options.signal)
-    return { runtime, lease: await runtime.leasing.lease(runtime.get(tenant), operation, options) }
+    const left = remaining(this.#options.clock, options)
+    const runtime = await this.#running(operation, tenant, left())
+    return { runtime, lease: await runtime.leasing.lease(runtime.get(tenant), operation, left()) }
   }
 
   async #down(
@@ -365,15 +370,23 @@ export class TenantPool implements AsyncDisposable {
     options: SleepOptions,
     afterwards?: (runtime: Runtime, tenant: Tenant) => Promise<void>,
   ): Promise<void> {
-    const runtime = await this.#phase.running(options.signal)
-    const known = runtime.get(tenant)
     const { leases = 'wait', timeout = DOWN_TIMEOUT, signal } = options
-    await this.#bounded(tier, tenant, { signal, timeout }, (bound) =>
-      runtime.sleeper.onRequest(known, tier, 'requested', {
+    await this.#bounded(tier, tenant, { signal, timeout }, async (bound) => {
+      const runtime = await this.#phase.running(bound)
+      const known = runtime.get(tenant)
+      await runtime.sleeper.onRequest(known, tier, 'requested', {
         leases,
         signal: bound,
         ...(afterwards ? { afterwards: () => afterwards(runtime, known) } : {}),
-      }),
+      })
+    })
+  }
+
+  /** The open pool, which is opened if need be. */
+  async #running(operation: string, tenant: string, options: CallOptions): Promise<Runtime> {
+    return (
+      this.#phase.runtime ??
+      this.#bounded(operation, tenant, options, (signal) => this.#phase.running(signal))
     )
   }
 

@@ -157,10 +157,11 @@ export class Runtime implements TenantHost {
 
   /** Forgets a tenant whose files are gone, unless somebody has come to want it meanwhile. */
   forget(tenant: Tenant): void {
-    if (!tenant.wanted && !tenant.flight && tenant.state === 'absent') {
-      this.reaper.drop(tenant)
-      this.#tenants.delete(tenant.id)
-    }
+    // Two of one tenant would each have a lock of its own.
+    if (tenant.wanted || tenant.flight || tenant.gate || tenant.serial.busy) return
+    if (tenant.state !== 'absent') return
+    this.reaper.drop(tenant)
+    this.#tenants.delete(tenant.id)
   }
 
   idleOf(tenant: Tenant): ResolvedIdle {

@@ -71,8 +71,8 @@ export class Sleeper {
   }
 
   /**
-   * Somebody says so: waits for the leases, or aborts them. Once begun it is carried through, whatever the signal says.
-   * `afterwards` runs before anybody else may come.
+   * Somebody says so: waits for the leases, or aborts them. Once begun it is carried through, also when its caller gives
+   * up. `afterwards` runs before anybody else may come.
    *
    * @throws TenantBoxError `BUSY` when the signal's timeout comes before the leases' end
    */
@@ -88,20 +88,25 @@ export class Sleeper {
     tenant.gate = new Promise((resolve) => {
       open = resolve
     })
-    try {
-      if (leases === 'abort') this.#abortLeases(tenant, tier, reason)
-      else await this.#leasesEnded(tenant, signal)
-      await tenant.serial.run(async () => {
-        signal.throwIfAborted()
-        await this.#host.reconciler.refresh(tenant)
-        await this.#down(tenant, tier, reason)
-        await afterwards?.()
-      })
-    } finally {
+    const over = (): void => {
       tenant.gate = undefined
       open()
       this.#host.settle(tenant)
     }
+    try {
+      if (leases === 'abort') this.#abortLeases(tenant, tier, reason)
+      else await this.#leasesEnded(tenant, signal)
+    } catch (error) {
+      over()
+      throw error
+    }
+    const done = tenant.serial.run(async () => {
+      signal.throwIfAborted()
+      await this.#host.reconciler.refresh(tenant)
+      await this.#down(tenant, tier, reason)
+      await afterwards?.()
+    })
+    await orAbort(done.finally(over), signal)
   }
 
   /** Stops the box of a life whose agent hangs, whoever wants it. */

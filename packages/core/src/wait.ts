@@ -27,6 +27,19 @@ export function sleep(clock: Clock, ms: number, signal?: AbortSignal): Promise<v
   })
 }
 
+/** `CallOptions` with the timeout in milliseconds. */
+export interface CallLimits {
+  readonly signal: AbortSignal | undefined
+  readonly timeout: number | undefined
+}
+
+/** The same limits later on, less the time that has passed: for a call that is made of several. */
+export function remaining(clock: Clock, { signal, timeout }: CallOptions): () => CallLimits {
+  if (timeout === undefined) return () => ({ signal, timeout })
+  const until = clock.monotonic() + toMilliseconds('timeout', timeout)
+  return () => ({ signal, timeout: Math.max(0, Math.ceil(until - clock.monotonic())) })
+}
+
 /** A caller's signal and timeout as one signal; `done` must be called when the call has ended. */
 export interface Deadline {
   readonly signal: AbortSignal
