@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { processDriver } from '@tenantbox/core/process'
 import { build } from 'tsup'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { deleteTree } from '../../src/delete-tree.js'
 import { eventually, processesOf, processesRunning } from './processes.js'
 
 let bundle: string
@@ -41,7 +42,7 @@ beforeEach(async () => {
 afterEach(async () => {
   const left = await processesOf(owner)
   for (const pid of left) process.kill(pid, 'SIGKILL')
-  await rm(temporary, { recursive: true })
+  await deleteTree(temporary)
   expect(left).toEqual([])
 })
 

@@ -1,9 +1,10 @@
-import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type PoolEvents, type PoolOptions, TenantPool } from '@tenantbox/core'
 import { processDriver } from '@tenantbox/core/process'
 import { afterEach, expect, it } from 'vitest'
+import { deleteTree } from '../../src/delete-tree.js'
 import { processesOf } from './processes.js'
 
 /** Keeps what it is told in its workspace, and asks the gateway who it is. */
@@ -35,7 +36,7 @@ afterEach(async () => {
 
 async function poolOf(options: Partial<PoolOptions> = {}): Promise<TenantPool> {
   const temporary = await mkdtemp(join(tmpdir(), 'tenantbox-pool-'))
-  cleanups.push(() => rm(temporary, { recursive: true }))
+  cleanups.push(() => deleteTree(temporary))
   // Too deep for a unix socket's address.
   const dataDir = join(temporary, 'deep'.repeat(30))
   await mkdir(dataDir)

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { mkdir, mkdtemp, readFile, realpath, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, realpath } from 'node:fs/promises'
 import { createServer, get } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -7,6 +7,7 @@ import type { Duplex } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { processDriver } from '@tenantbox/core/process'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { deleteTree } from '../../src/delete-tree.js'
 import type { BoxRef, ResolvedBoxSpec } from '../../src/driver.js'
 import { TenantDirs } from '../../src/tenant-dirs.js'
 import { listenUnixSocket } from '../../src/unix-socket.js'
@@ -38,7 +39,7 @@ afterEach(async () => {
   const left = await driver.list().catch(() => [])
   for (const { ref } of left) await driver.remove(ref)
   await driver.close()
-  await rm(temporary, { recursive: true })
+  await deleteTree(temporary)
 })
 
 async function open(): Promise<void> {
@@ -181,12 +182,12 @@ describe('processDriver', () => {
 
   it('says what is missing when a box does not start', async () => {
     await open()
-    const starting = started('ann', { command: ['no-such-command'] })
+    const starting = started('ann', { command: ['/no/such/command'] })
     await expect(starting).rejects.toMatchObject({
       code: 'START_FAILED',
       details: { phase: 'start', code: 127 },
     })
-    await expect(starting).rejects.toThrow('no-such-command')
+    await expect(starting).rejects.toThrow('/no/such/command')
   })
 
   it('leaves nothing of a box that stops: children, commands and those in sessions of their own', async () => {

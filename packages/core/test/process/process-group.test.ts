@@ -27,7 +27,7 @@ describe('ProcessGroup', () => {
   })
 
   it('rejects with the system’s error what cannot be started', async () => {
-    await expect(ProcessGroup.start(['no-such-command'], OPTIONS)).rejects.toMatchObject({ code: 'ENOENT' })
+    await expect(ProcessGroup.start(['/no/such/command'], OPTIONS)).rejects.toMatchObject({ code: 'ENOENT' })
     await expect(ProcessGroup.start(['/etc/passwd'], OPTIONS)).rejects.toMatchObject({ code: 'EACCES' })
   })
 

@@ -1,4 +1,5 @@
 import { MemoryEngine, testClock } from '@tenantbox/core/testing'
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { DriverEvent } from '../../src/driver.js'
 import { TenantBoxError } from '../../src/errors.js'
@@ -266,6 +267,29 @@ describe('Faults', () => {
     controller.abort(new Error('enough'))
     await expect(spawning).rejects.toThrow('enough')
     expect(ended?.aborted).toBe(true)
+  })
+
+  it('leave the order of everything to a scheduler', async () => {
+    const outcomes = new Set<string>()
+    await fc.assert(
+      fc.asyncProperty(fc.scheduler(), async (scheduler) => {
+        const engine = new MemoryEngine()
+        const driver = await opened(engine.driver())
+        const ref = await driver.create(identityOf('ann'), SPEC)
+        engine.faults.intercept(({ operation }, moment) =>
+          scheduler.schedule(Promise.resolve(), `${moment} ${operation}`).then(() => undefined),
+        )
+        const calls = Promise.all([driver.start(ref), driver.stop(ref, { graceMs: 0 }), driver.list()])
+        await scheduler.waitFor(calls)
+        const [, , [listed]] = await calls
+        outcomes.add(`${listed?.state} ${engine.box('ann')?.state}`)
+        expect(engine.maxLive('ann')).toBe(1)
+      }),
+      { seed: 1 },
+    )
+    expect([...outcomes].sort()).toEqual(
+      expect.arrayContaining(['running running', 'running stopped', 'stopped running', 'stopped stopped']),
+    )
   })
 
   it('delay calls by the engine’s clock', async () => {

@@ -4,6 +4,7 @@ import { request } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { setTimeout as delay } from 'node:timers/promises'
+import { deleteTree } from '../../delete-tree.js'
 import type {
   BoxRecord,
   BoxRef,
@@ -164,6 +165,8 @@ export class DriverBench {
       assert.deepEqual(await this.driver.list(), [], 'boxes are left')
     } finally {
       for (const driver of this.#drivers) await driver.close()
+      // Whose secrets nobody may write, not even `rm` of their owner.
+      for (const slug of this.#specs.keys()) await deleteTree(this.#dirs.folders(slug).root)
       await this.subject.cleanup()
     }
   }
