@@ -27,10 +27,11 @@ export async function packedPackages() {
     for (const name of PUBLISHED) {
       const dir = join(ROOT, 'packages', name.replace('@tenantbox/', ''))
       tarballs.push(await pack(dir, folder))
-      await quietly(join(ROOT, 'node_modules/.bin/publint'), ['--strict', dir], { cwd: ROOT })
     }
-    for (const tarball of tarballs)
+    for (const tarball of tarballs) {
+      await quietly(join(ROOT, 'node_modules/.bin/publint'), ['run', '--strict', tarball], { cwd: ROOT })
       await quietly(join(ROOT, 'node_modules/.bin/attw'), ['--profile', 'esm-only', tarball], { cwd: ROOT })
+    }
     await useAsAUser(folder, tarballs)
   } finally {
     rmSync(folder, { recursive: true })
