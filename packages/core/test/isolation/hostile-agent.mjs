@@ -1,6 +1,6 @@
 // An agent that turns against its gateway. Run as `node -e <this> <habit> <argument>`; the test's are the paths it names.
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { linkSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { createServer as createRawServer } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -34,16 +34,16 @@ const HABITS = {
   swap: async () => {
     await http((_, outgoing) => outgoing.end('mine'))
     renameSync(SOCKET, `${SOCKET}.real`)
-    symlinkSync(argument, `${SOCKET}.link`)
-    void (async () => {
-      for (;;) {
-        execFileSync('/bin/ln', [`${SOCKET}.real`, SOCKET])
+    const exchange = () => {
+      for (let i = 0; i < 1000; i++) {
+        linkSync(`${SOCKET}.real`, SOCKET)
         rmSync(SOCKET)
         symlinkSync(argument, SOCKET)
         rmSync(SOCKET)
-        await sleep(0)
       }
-    })()
+      setImmediate(exchange)
+    }
+    exchange()
   },
 
   /** Takes connections and never says a word. */

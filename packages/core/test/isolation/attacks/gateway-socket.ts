@@ -1,0 +1,147 @@
+import { describe, expect, it } from 'vitest'
+import type { Isolation } from '../isolation.js'
+import { Bystander } from '../load.js'
+
+/** Raw bytes to the gateway socket, and what comes back until it is closed. */
+const SPEAK = (bytes: string, waitMs = 2_000) => `
+  new Promise(async (resolve) => {
+    const { connect } = await import('node:net')
+    let answer = ''
+    const end = (otherwise) => { clearTimeout(timer); socket.destroy(); resolve(answer || otherwise) }
+    const timer = setTimeout(end, ${waitMs}, 'silent')
+    const socket = connect(process.env.TENANTBOX_GATEWAY, () => socket.write(${JSON.stringify(bytes)}))
+    socket.on('data', (chunk) => { answer += chunk }).on('error', () => end('reset')).on('close', () => end('closed'))
+  })`
+
+const head = (path: string, ...headers: string[]) =>
+  [`GET ${path} HTTP/1.1`, 'host: gateway', ...headers, '', ''].join('\r\n')
+
+/** The one way from a box to its gateway. */
+export function gatewaySocketAttacks(world: () => Isolation): void {
+  describe.concurrent("the gateway socket: an attacker's box", () => {
+    it.each([
+      [
+        'headers that proxies add',
+        head(
+          '/whoami',
+          'x-tenant: victim',
+          'x-forwarded-for: victim',
+          'forwarded: for=victim',
+          'connection: close',
+        ),
+      ],
+      ['the host header', 'GET /whoami HTTP/1.1\r\nhost: victim\r\nconnection: close\r\n\r\n'],
+      ['another path', head('/../victim/whoami', 'connection: close')],
+      ['an absolute target', head('http://victim/whoami', 'connection: close')],
+      ['an encoded path', head('/%2e%2e/victim%2fwhoami', 'connection: close')],
+      [
+        'credentials',
+        head('/whoami', 'authorization: Basic dmljdGltOng=', 'cookie: tenant=victim', 'connection: close'),
+      ],
+    ])('is nobody but itself, whatever it says of itself: %s', async (_, request) => {
+      const answer = await world().mallory.node(SPEAK(request))
+      expect(answer).not.toMatch(/victim/)
+      expect(answer).toMatch(/mallory|HTTP\/1\.1 40[04]/)
+    })
+
+    it('reaches no path but those that are served', async () => {
+      for (const path of ['/', '/healthz', '/etc/passwd', '/whoamI', '/whoami2', '//whoami'])
+        expect(await world().mallory.node(SPEAK(head(path, 'connection: close')))).toMatch(
+          /^HTTP\/1\.1 40[04]/,
+        )
+    })
+
+    it.each([
+      [
+        'both a length and chunks',
+        'POST /whoami HTTP/1.1\r\nhost: g\r\ncontent-length: 4\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n',
+      ],
+      [
+        'two lengths',
+        'POST /whoami HTTP/1.1\r\nhost: g\r\ncontent-length: 4\r\ncontent-length: 5\r\n\r\nabcd',
+      ],
+      ['garbage', '\u0001\u0002 garbage\r\n\r\n'],
+      ['headers of 64 KiB', `GET /whoami HTTP/1.1\r\nx: ${'x'.repeat(64 * 1024)}\r\n\r\n`],
+      ['an upgrade', head('/whoami', 'connection: upgrade', 'upgrade: websocket')],
+      ['CONNECT', 'CONNECT 127.0.0.1:22 HTTP/1.1\r\nhost: 127.0.0.1:22\r\n\r\n'],
+    ])('cannot confuse it with %s', async (_, bytes) => {
+      const { mallory, pool } = world()
+      const answer = await mallory.node(SPEAK(bytes))
+      expect(answer).toMatch(/^(HTTP\/1\.1 (4\d\d|200)|closed|reset)/)
+      expect(await (await pool.fetch('victim', '/ask')).text()).toBe('victim')
+    })
+
+    it('cannot send a body beyond the limit, announced or not', async () => {
+      const post = (headers: string) => `
+        new Promise(async (resolve) => {
+          const { request } = await import('node:http')
+          const asked = request({ socketPath: process.env.TENANTBOX_GATEWAY, path: '/swallow', method: 'POST', headers: ${headers} }, (answer) => resolve(answer.statusCode))
+          asked.on('error', (error) => resolve(error.code))
+          const chunk = Buffer.alloc(1024 * 1024)
+          const pour = () => { while (!asked.destroyed && asked.write(chunk)); if (!asked.destroyed) asked.once('drain', pour) }
+          pour()
+        })`
+      const { mallory, pool } = world()
+      let swallowed = 0
+      const remove = pool.serve('/swallow', async (request) => {
+        for await (const chunk of request.body ?? []) swallowed += chunk.length
+        return new Response('all of it')
+      })
+      try {
+        for (const headers of ['{}', `{ 'content-length': 1e12 }`])
+          expect([413, 'EPIPE', 'ECONNRESET']).toContain(await mallory.node(post(headers)))
+        expect(swallowed).toBeLessThanOrEqual(32 * 1024 ** 2)
+      } finally {
+        remove()
+      }
+    })
+
+    it('cannot keep a connection for ever by never finishing its headers', async () => {
+      const { mallory } = world()
+      const answer = await mallory.node(SPEAK('GET /whoami HTTP/1.1\r\nx-unfinished: ', 18_000))
+      expect(answer).toMatch(/^(HTTP\/1\.1 408|closed|reset)/)
+    })
+
+    it('cannot replace it, and cannot listen in its place', async () => {
+      const { mallory } = world()
+      for (const act of [
+        'unlink("/run/gateway/gateway.sock") || undef',
+        'rename("/workspace", "/run/gateway/gateway.sock") || undef',
+        'socket(S, 1, 1, 0); bind(S, unix("/run/gateway/other.sock"))',
+        'chmod(0, "/run/gateway/gateway.sock") || undef',
+      ])
+        expect(await mallory.attempt(act), act).toMatch(/^(EROFS|EACCES|EPERM|EXDEV|EBUSY)$/)
+    })
+  })
+
+  describe("the gateway socket, flooded: an attacker's box", () => {
+    it('cannot take the gateway from others: by floods of requests, endless ones and connections that say nothing', async () => {
+      const flood = `
+        const { connect } = require('node:net')
+        const begun = Array.from({ length: 300 }, (_, i) => {
+          const socket = connect(process.env.TENANTBOX_GATEWAY, () => {
+            if (i % 3 === 0) socket.write('GET /whoami HTTP/1.1\\r\\nx-unfinished: ')
+            if (i % 3 === 1) socket.write('POST /whoami HTTP/1.1\\r\\nhost: g\\r\\ncontent-length: 1000000\\r\\n\\r\\nx')
+          })
+          return socket.on('error', () => undefined)
+        })
+        const { Agent, get } = require('node:http')
+        const agent = new Agent({ keepAlive: true, maxSockets: 100 })
+        const end = Date.now() + 3000
+        const ask = () => Date.now() > end ? process.exit() : get({ socketPath: process.env.TENANTBOX_GATEWAY, path: '/whoami', agent }, (answer) => answer.resume().on('end', ask)).on('error', () => setTimeout(ask, 1))
+        for (let i = 0; i < 100; i++) ask()
+        setTimeout(() => process.exit(), 4000)`
+      const { mallory, pool } = world()
+      const asked: string[] = []
+      await new Bystander(pool, 'victim').during('flood of the gateway socket', async () => {
+        let over = false
+        const flooding = mallory.run(['/bin/node', '-e', flood]).finally(() => {
+          over = true
+        })
+        while (!over) asked.push(await (await pool.fetch('victim', '/ask')).text())
+        await flooding
+      })
+      expect(new Set(asked)).toEqual(new Set(['victim']))
+    })
+  })
+}
