@@ -20,7 +20,7 @@ import { libraryPath, programPath } from './unpack.mjs'
  *   | { kind: 'private', programs: EnginePrograms }
  *   | { kind: 'packages' }
  *   | { kind: 'none', reasons: string[] }} EngineChoice
- * @typedef {Extract<EngineChoice, { kind: 'shared' | 'private' }>} UsableEngine
+ * @typedef {Exclude<EngineChoice, { kind: 'packages' }>} ReadyChoice
  */
 
 /** Docker 20.10. */

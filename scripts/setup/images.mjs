@@ -9,6 +9,7 @@ import { tar } from './tar.mjs'
 import { SetupError } from './terminal.mjs'
 
 /**
+ * @typedef {{ agent: string, attacker: string }} TestImages names: one with Node, and one with ways to more rights
  * @typedef {import('./engine-api.mjs').EngineApi} EngineApi
  * @typedef {import('./tar.mjs').TarEntry} TarEntry
  */
@@ -33,7 +34,7 @@ export function findBusybox() {
  * @param {EngineApi} api
  * @param {string} run
  * @param {AbortSignal} signal
- * @returns {Promise<{ agent: string, attacker: string }>} their names
+ * @returns {Promise<TestImages>}
  */
 export async function makeImages(api, run, signal) {
   const busybox = findBusybox()

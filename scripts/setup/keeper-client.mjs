@@ -14,7 +14,7 @@ const KEEPER = fileURLToPath(new URL('keeper.mjs', import.meta.url))
 /**
  * Starts a keeper for this session.
  *
- * @param {import('./engine.mjs').UsableEngine} choice
+ * @param {import('./engine.mjs').ReadyChoice} choice
  * @param {(trouble: string) => void} onTrouble told when the engine ends by itself, and what could not be undone
  * @returns {{ ready: Promise<Ready>, close: () => Promise<void> }} close resolves when all is undone
  */

@@ -9,9 +9,14 @@ import { PrivateEngine } from './private-engine.mjs'
 import { makeRunFolder, removeRunFolder } from './run-folder.mjs'
 
 /**
+ * @typedef {{ socket: string, init: number | undefined, images: import('./images.mjs').TestImages }} KeptEngine
+ *   `init`: the first process of the engine's namespaces, when it has some of its own
+ */
+
+/**
  * What a session hears of its keeper. First `ready` or `failed`; later perhaps `ended`: the engine did, by itself; and
  * last, `closed`.
- * @typedef {{ type: 'ready', socket: string, init: number | undefined, tmp: string, images: { agent: string, attacker: string } }
+ * @typedef {{ type: 'ready', tmp: string, engine: KeptEngine | undefined }
  *   | { type: 'failed', message: string }
  *   | { type: 'ended', message: string }
  *   | { type: 'closed', trouble: string | undefined }} KeeperReport
@@ -23,25 +28,26 @@ async function tell(report) {
 }
 
 /**
- * @param {import('./engine.mjs').UsableEngine} choice
+ * @param {import('./engine.mjs').ReadyChoice} choice
  * @param {string} folder
  * @param {AbortSignal} signal
  */
-async function holdEngine(choice, folder, signal) {
+async function keep(choice, folder, signal) {
   const sessionEnds = once(signal, 'abort')
-  const engine = choice.kind === 'private' ? new PrivateEngine(folder, choice.programs) : undefined
+  const own = choice.kind === 'private' ? new PrivateEngine(folder, choice.programs) : undefined
   try {
-    await engine?.ready(signal)
-    const socket = choice.kind === 'shared' ? choice.socket : join(folder, 'docker.sock')
-    const images = await makeImages(new EngineApi(socket), basename(folder), signal)
-    await tell({ type: 'ready', socket, init: engine?.init, tmp: join(folder, 'tmp'), images })
-    await Promise.race(engine ? [sessionEnds, engine.exited] : [sessionEnds])
+    await own?.ready(signal)
+    const socket = choice.kind === 'shared' ? choice.socket : own?.socket
+    const images = socket && (await makeImages(new EngineApi(socket), basename(folder), signal))
+    const engine = socket && images ? { socket, images, init: own?.init } : undefined
+    await tell({ type: 'ready', tmp: join(folder, 'tmp'), engine })
+    await Promise.race(own ? [sessionEnds, own.exited] : [sessionEnds])
     if (!signal.aborted)
-      await tell({ type: 'ended', message: `The engine ended by itself:\n${engine?.lastWords()}` })
+      await tell({ type: 'ended', message: `The engine ended by itself:\n${own?.lastWords()}` })
   } catch (error) {
     if (!signal.aborted) await tell({ type: 'failed', message: messageOf(error) })
   } finally {
-    await engine?.kill()
+    await own?.kill()
   }
 }
 
@@ -55,7 +61,7 @@ if (!signal.aborted) {
   try {
     const choice = JSON.parse(process.argv[2] ?? '')
     const folder = await makeRunFolder(choice.socket)
-    await holdEngine(choice, folder, signal)
+    await keep(choice, folder, signal)
     await removeRunFolder(folder)
     await tell({ type: 'closed', trouble: undefined })
   } catch (error) {

@@ -53,24 +53,26 @@ function onInterruption() {
  * @param {(session: Session) => Promise<number>} work
  */
 async function withEngine(choice, signal, work) {
-  if (choice.kind === 'none') {
-    const { DOCKER_HOST: _unused, ...env } = process.env
-    return work({ missing: choice.reasons, run: (...command) => run(command, env, signal) })
-  }
-  const keeper = startKeeper(usable(choice), (trouble) => printFailure(new SetupError(trouble)))
+  const keeper = startKeeper(afterPreparation(choice), (trouble) => printFailure(new SetupError(trouble)))
   signal.addEventListener('abort', keeper.close, { once: true })
   try {
-    const { socket, init, tmp, images } = await keeper.ready
+    const { tmp, engine } = await keeper.ready
     signal.removeEventListener('abort', keeper.close)
+    const { DOCKER_HOST: _passedOver, ...rest } = process.env
+    if (!engine) {
+      const missing = choice.kind === 'none' ? choice.reasons : []
+      return await work({ missing, run: (...command) => run(command, { ...rest, TMPDIR: tmp }, signal) })
+    }
+    const { socket, init, images } = engine
     step(
       init === undefined
         ? `Using the Docker engine at ${socket}`
         : 'Started a Docker engine for this run alone',
     )
     const env = {
-      ...process.env,
-      DOCKER_HOST: `unix://${socket}`,
+      ...rest,
       TMPDIR: tmp,
+      DOCKER_HOST: `unix://${socket}`,
       TENANTBOX_TEST_IMAGE: images.agent,
       TENANTBOX_TEST_ATTACKER_IMAGE: images.attacker,
     }
@@ -82,10 +84,10 @@ async function withEngine(choice, signal, work) {
 }
 
 /**
- * @param {Exclude<import('./engine.mjs').EngineChoice, { kind: 'none' }>} choice
- * @returns {import('./engine.mjs').UsableEngine}
+ * @param {import('./engine.mjs').EngineChoice} choice
+ * @returns {import('./engine.mjs').ReadyChoice}
  */
-function usable(choice) {
+function afterPreparation(choice) {
   if (choice.kind !== 'packages') return choice
   const programs = unpackedPrograms()
   if (programs) return { kind: 'private', programs }

@@ -1,6 +1,7 @@
+import { ROOT } from '../setup/paths.mjs'
 import { inSession } from '../setup/session.mjs'
 import { step } from '../setup/terminal.mjs'
-import { ENGINE_TESTS, engineTests } from './engine-tests.mjs'
+import { demandingTests } from './demands.mjs'
 
 const HELP = `
 The tests need a Docker engine (20.10 or newer). Any of these helps:
@@ -9,16 +10,19 @@ The tests need a Docker engine (20.10 or newer). Any of these helps:
   - leave out the tests that need one: TENANTBOX_NO_ENGINE=1 npm test`
 
 await inSession({}, async ({ missing, run }) => {
-  const args = process.argv.slice(2)
-  const vitest = (/** @type {string[]} */ ...options) =>
-    run('node', 'node_modules/vitest/vitest.mjs', 'run', ...options)
-  if (missing === undefined) return vitest(...args)
-  if (process.env.TENANTBOX_NO_ENGINE !== '1') {
+  if (missing && process.env.TENANTBOX_NO_ENGINE !== '1') {
     console.error(['\n✗ No Docker engine:', ...missing.map((reason) => `  - ${reason}`), HELP].join('\n'))
     return 1
   }
-  const code = await vitest(...args, ...ENGINE_TESTS.flatMap((pattern) => ['--exclude', pattern]))
-  step('Left out, as TENANTBOX_NO_ENGINE=1 is set and these need a Docker engine:')
-  for (const file of engineTests()) console.log(`    ${file}`)
+  const left = demandingTests().filter(({ needs }) => (needs === 'root' ? process.getuid?.() !== 0 : missing))
+  const exclude = left.flatMap(({ file }) => ['--exclude', file])
+  const code = await run(
+    'node',
+    `${ROOT}/node_modules/vitest/vitest.mjs`,
+    'run',
+    ...process.argv.slice(2),
+    ...exclude,
+  )
+  for (const { file, needs } of left) step(`Left out, as it needs ${needs}: ${file}`)
   return code
 })
