@@ -59,11 +59,20 @@ export function partialsIn(archives: Folder): PartialArchive[] {
   })
 }
 
-/** Which file of the folder is the same as `file`. */
+/** Which file of the folder is the same as `file`: most likely the newest. */
 export function archiveFileOf(directory: string, file: HeldFile): string | undefined {
   using archives = openArchives(directory)
   const identity = file.identity()
-  return archives && namesIn(archives).find((name) => identityIn(archives, name) === identity)
+  return archives && namesIn(archives).findLast((name) => identityIn(archives, name) === identity)
+}
+
+/** How many unfinished archives are the same file as `file`. */
+export function partialsOf(directory: string, file: HeldFile): number {
+  using archives = openArchives(directory)
+  const identity = file.identity()
+  return archives
+    ? partialsIn(archives).filter(({ name }) => identityIn(archives, name) === identity).length
+    : 0
 }
 
 export function identityIn(folder: Folder, name: string): string | undefined {

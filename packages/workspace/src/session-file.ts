@@ -1,5 +1,5 @@
 import { constants, lstatSync } from 'node:fs'
-import { archiveFileOf } from './archive-folder.js'
+import { partialsOf } from './archive-folder.js'
 import { Folder, notAFile, openRegular } from './beneath.js'
 import { isWorkspaceError, tooLarge } from './errors.js'
 import type { HeldFile } from './held-file.js'
@@ -9,6 +9,10 @@ export const SESSION_FILE = 'session.jsonl'
 
 /** Larger ones are refused: reading one could take minutes, and a sparse file costs a tenant nothing. */
 export const SESSION_LIMIT = 4 * 1024 ** 3
+
+/** An archiver that is killed at the wrong moment leaves one, until the next archive is made. */
+const MAX_LINKS = 1000
+const LOOKS = 10
 
 /** Opens the session for reading; undefined when there is none yet. */
 export function openSession(directory: string): HeldFile | undefined {
@@ -43,11 +47,9 @@ export function isCurrent(directory: string, file: HeldFile): boolean {
 }
 
 function open(directory: string, flags: number): HeldFile {
-  const file = openRegular(`${directory}/${SESSION_FILE}`, SESSION_FILE, flags, { links: 2 })
+  const file = openRegular(`${directory}/${SESSION_FILE}`, SESSION_FILE, flags, { links: MAX_LINKS })
   try {
-    // Its one other name is that of an archive being made of it.
-    if (file.stats.nlink > 1 && file.size() > 0 && !archiveFileOf(directory, file) && file.links() > 1)
-      throw notAFile(SESSION_FILE, 'hard link')
+    if (file.stats.nlink > 1 && hasForeignName(directory, file)) throw notAFile(SESSION_FILE, 'hard link')
     if (file.stats.size > SESSION_LIMIT)
       throw tooLarge(
         SESSION_FILE,
@@ -60,6 +62,12 @@ function open(directory: string, flags: number): HeldFile {
     file[Symbol.dispose]()
     throw error
   }
+}
+
+/** Whether the file has a name that is not that of an archive being made of it; those come and go. */
+function hasForeignName(directory: string, file: HeldFile): boolean {
+  for (let look = 0; look < LOOKS; look++) if (file.links() <= 1 + partialsOf(directory, file)) return false
+  return true
 }
 
 function make(directory: string): HeldFile | undefined {
