@@ -49,7 +49,7 @@ export interface Hold {
   fail(error: Error): void
 }
 
-/** Faults of the calls to one `MemoryEngine`. Each method returns what undoes it. */
+/** Faults between a `MemoryEngine` and its drivers. What a method returns undoes it, but for `hold`. */
 export class Faults {
   readonly #clock: Clock
   readonly #interceptors = new Set<Interceptor>()

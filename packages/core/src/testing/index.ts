@@ -18,6 +18,7 @@ export type {
   Moment,
 } from './faults.js'
 export type { MemoryBox } from './memory-box.js'
+export type { MemoryDriver } from './memory-driver.js'
 export { MemoryEngine, type MemoryOptions, memoryDriver } from './memory-engine.js'
 export type { MemoryAgent, MemoryImage, MemoryProcess, MemoryProgram } from './memory-image.js'
 export { type PendingTimer, type TestClock, testClock } from './test-clock.js'
