@@ -1,11 +1,14 @@
 import { orAbort } from './abort.js'
 import type { Clock } from './clock.js'
 import type { BoxRecord, Driver, DriverEvent } from './driver.js'
+import { isTenantBoxError } from './errors.js'
 import type { PoolEvents } from './lifecycle.js'
 import { sleep } from './wait.js'
 
 const FIRST_RETRY_MS = 100
 const LONGEST_RETRY_MS = 10_000
+/** A connection that breaks sooner was none: the engine answers some calls and not others, and is not to be rushed. */
+const STEADY_MS = 2_000
 /** The engine is asked for everything now and then, whatever the event stream says: a lost event must not last. */
 const RELIST_MS = 5 * 60_000
 
@@ -29,6 +32,9 @@ export class EngineConnection {
   #stream = new AbortController()
   #epoch = 0
   #outage: Outage | undefined
+  /** Which attempt made the connection, and when. */
+  #attempt = 0
+  #since = 0
   #following: Promise<void> = Promise.resolve()
   #cancelRelist: (() => void) | undefined
 
@@ -58,14 +64,23 @@ export class EngineConnection {
     this.#stream.abort(cause)
   }
 
-  /** Resolves when the engine answers again; rejects with the signal's reason. */
-  async whenUp(signal: AbortSignal): Promise<void> {
-    if (this.#outage) await orAbort(this.#outage.over, signal)
+  /** Does `work` as soon as the engine answers, and again when it was lost over it; rejects with the signal's reason. */
+  async whenUp<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+    for (;;) {
+      if (this.#outage) await orAbort(orAbort(this.#outage.over, signal), this.#closing.signal)
+      try {
+        return await work()
+      } catch (error) {
+        if (!isTenantBoxError(error, 'ENGINE_UNAVAILABLE') || signal.aborted) throw error
+        this.lost(error)
+      }
+    }
   }
 
-  async close(): Promise<void> {
+  /** @param reason what those who wait for the engine are told */
+  async close(reason?: Error): Promise<void> {
     this.#cancelRelist?.()
-    this.#closing.abort()
+    this.#closing.abort(reason)
     this.#stream.abort()
     await this.#following
   }
@@ -99,13 +114,16 @@ export class EngineConnection {
     const outage = this.#begin()
     this.#stream.abort()
     let latest = cause
-    for (let attempt = 1; ; attempt++) {
+    const steady = this.#host.clock.monotonic() - this.#since >= STEADY_MS
+    for (let attempt = steady ? 1 : this.#attempt + 1; ; attempt++) {
       const retryIn = backoff(attempt)
       this.#tell({ state: 'down', attempt, retryIn, cause: latest })
       try {
         await sleep(this.#host.clock, retryIn, this.#closing.signal)
         const events = await this.#connect(this.#closing.signal)
         this.#outage = undefined
+        this.#attempt = attempt
+        this.#since = this.#host.clock.monotonic()
         outage.end()
         this.#tell({ state: 'up', attempt })
         return events

@@ -288,10 +288,14 @@ export class TenantPool implements AsyncDisposable {
     return this.#bounded('refresh', tenant, call, async (signal) => {
       const runtime = await this.#phase.running(signal)
       const known = runtime.get(tenant)
-      const drifted = await orAbort(runtime.hasDrifted(known, signal), signal)
+      const drifted = await runtime.engine.whenUp(signal, () =>
+        orAbort(runtime.hasDrifted(known, signal), signal),
+      )
       if (!drifted || !isLive(known.state)) return false
       known.rebuildAsked = true
-      await runtime.sleeper.onRequest(known, 'stop', 'drift', { leases, signal })
+      await runtime.engine.whenUp(signal, () =>
+        runtime.sleeper.onRequest(known, 'stop', 'drift', { leases, signal }),
+      )
       await runtime.leasing.ensure(known, { signal })
       return !known.drifted
     })
@@ -374,11 +378,13 @@ export class TenantPool implements AsyncDisposable {
     await this.#bounded(tier, tenant, { signal, timeout }, async (bound) => {
       const runtime = await this.#phase.running(bound)
       const known = runtime.get(tenant)
-      await runtime.sleeper.onRequest(known, tier, 'requested', {
-        leases,
-        signal: bound,
-        ...(afterwards ? { afterwards: () => afterwards(runtime, known) } : {}),
-      })
+      await runtime.engine.whenUp(bound, () =>
+        runtime.sleeper.onRequest(known, tier, 'requested', {
+          leases,
+          signal: bound,
+          ...(afterwards ? { afterwards: () => afterwards(runtime, known) } : {}),
+        }),
+      )
     })
   }
 

@@ -67,19 +67,12 @@ export class Waker {
     const { clock, engine, admission } = this.#host
     const began = clock.monotonic()
     const phases = noPhases()
-    for (;;) {
-      try {
-        await engine.whenUp(signal)
-        const waiting = clock.monotonic()
-        await admission.admit(tenant, signal)
-        phases.queue += clock.monotonic() - waiting
-        await tenant.serial.run(() => this.#makeReady(tenant, phases, began, signal))
-        return
-      } catch (error) {
-        if (!isTenantBoxError(error, 'ENGINE_UNAVAILABLE') || signal.aborted) throw error
-        engine.lost(error)
-      }
-    }
+    await engine.whenUp(signal, async () => {
+      const waiting = clock.monotonic()
+      await admission.admit(tenant, signal)
+      phases.queue += clock.monotonic() - waiting
+      await tenant.serial.run(() => this.#makeReady(tenant, phases, began, signal))
+    })
   }
 
   async #makeReady(tenant: Tenant, phases: Phases, began: number, signal: AbortSignal): Promise<void> {

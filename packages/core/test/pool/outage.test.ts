@@ -1,0 +1,65 @@
+import { describe, expect, it } from 'vitest'
+import { TenantBoxError } from '../../src/index.js'
+import { testClock } from '../../src/testing/index.js'
+import { failure, next, of, passTimeUntil, setup } from './helpers.js'
+
+describe('an engine that is away', () => {
+  it.each(['pause', 'stop', 'remove', 'refresh'] as const)('is waited for by %s', async (act) => {
+    const clock = testClock()
+    const { pool, engine } = await setup({ clock, timeouts: { wake: '365d' } })
+    await pool.ensure('a')
+    pool.update({ box: { image: 'agent:1', env: { RELEASE: '2' } } })
+    const down = next(pool, 'engine', ({ state }) => state === 'down')
+    engine.down()
+    await down
+    const hasty = failure(pool[act]('a', { timeout: 500 }), 'TIMEOUT')
+    await clock.advance(500)
+    await hasty
+    const acting = pool[act]('a', { timeout: '1d' })
+    await clock.advance(5_000)
+    engine.up()
+    await passTimeUntil<unknown>(acting, clock)
+    const state = { pause: 'paused', stop: 'stopped', remove: 'absent', refresh: 'running' }[act]
+    expect(pool.get('a')?.state).toBe(state)
+    expect(engine.maxLive('a')).toBe(1)
+  })
+
+  it('keeps nobody waiting once the pool is closed', async () => {
+    const { pool, engine } = await setup()
+    await pool.ensure('a')
+    const down = next(pool, 'engine', ({ state }) => state === 'down')
+    engine.down()
+    await down
+    const stopping = failure(pool.stop('a'), 'POOL_CLOSED')
+    const waking = failure(pool.ensure('b'), 'POOL_CLOSED')
+    await pool.close({ boxes: 'stop' })
+    await Promise.all([stopping, waking])
+  })
+})
+
+describe('an engine that answers some calls and not others', () => {
+  it('is not rushed', async () => {
+    const clock = testClock()
+    const { pool, engine, events } = await setup({ clock })
+    await pool.start()
+    const broken = new TenantBoxError('ENGINE_UNAVAILABLE', 'broken', { endpoint: 'memory', hint: '' })
+    const mend = engine.faults.fail('prepare', broken, { times: Number.POSITIVE_INFINITY })
+    const waking = pool.ensure('a')
+    // It comes up each time, only to be lost again at once.
+    await passTimeUntil(
+      next(pool, 'engine', ({ state, attempt }) => state === 'up' && attempt === 8),
+      clock,
+    )
+    const waits = of(events, 'engine').map(({ retryIn = 0 }) => retryIn)
+    expect(Math.max(...waits)).toBeGreaterThan(5_000)
+    mend()
+    await passTimeUntil(waking, clock)
+    const last = of(events, 'engine').at(-1)
+    expect(last?.state).toBe('up')
+    // One that lasts begins anew.
+    await clock.advance(5_000)
+    const down = next(pool, 'engine', ({ state }) => state === 'down')
+    engine.down()
+    expect((await down).attempt).toBe(1)
+  })
+})
