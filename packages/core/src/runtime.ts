@@ -155,11 +155,13 @@ export class Runtime implements TenantHost {
     return { deletion: trashed === undefined ? undefined : this.dirs.trash.delete(trashed) }
   }
 
-  /** Forgets a tenant whose files are gone, unless somebody has come to want it meanwhile. */
-  forget(tenant: Tenant): void {
+  /** Forgets a tenant whose files are gone, once nothing goes on, and unless somebody has come to want it meanwhile. */
+  forget(tenant: Tenant, generation = tenant.generation): void {
+    if (tenant.wanted || tenant.flight || tenant.gate) return
+    if (tenant.state !== 'absent' || tenant.generation !== generation) return
     // Two of one tenant would each have a lock of its own.
-    if (tenant.wanted || tenant.flight || tenant.gate || tenant.serial.busy) return
-    if (tenant.state !== 'absent') return
+    if (tenant.serial.busy)
+      return void tenant.serial.run(async () => undefined).then(() => this.forget(tenant, generation))
     this.reaper.drop(tenant)
     this.#tenants.delete(tenant.id)
   }
@@ -334,7 +336,7 @@ export class Runtime implements TenantHost {
     await this.disk.quiesce()
     await putAway(this, reason, boxes, drainMs)
     try {
-      await this.engine.close()
+      await this.engine.close(reason)
       await this.#opened.gateway.closeAll()
       await Promise.all([...this.known()].map(({ life }) => life?.transport.close(reason)))
       await this.#activity.close()

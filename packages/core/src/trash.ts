@@ -59,6 +59,7 @@ export class Trash {
       const leftBehind = await deleteTree(join(this.#folder, name), { signal })
       return leftBehind.map((left) => join(name, left))
     } catch (error) {
+      signal.throwIfAborted()
       // Not even a folder that can be opened: it is left behind as a whole.
       if (errnoOf(error) === undefined) throw error
       return [name]

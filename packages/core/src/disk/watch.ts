@@ -70,11 +70,9 @@ export class DiskWatch implements Disk {
     if (await this.#host.dirs.hasImage(tenant.slug)) throw inAnImage(tenant)
     if (limit === undefined) return this.#forget(tenant)
     const usage = this.#usageOf(tenant)
-    const isKnown = usage.limit === limit && usage.verdict === 'within'
-    usage.settings = this.#host.settings
-    usage.limit = limit
+    setLimit(usage, limit, this.#host.settings)
     // Whoever was over may have been made smaller meanwhile, and who is met for the first time may be anything.
-    if (!isKnown) await this.#measure(tenant, usage, limit, signal)
+    if (usage.verdict !== 'within') await this.#measure(tenant, usage, limit, signal)
     if (usage.verdict === 'over') throw overQuota(tenant, usage, limit)
   }
 
@@ -193,8 +191,7 @@ export class DiskWatch implements Disk {
     usage.measuredAt = this.#host.clock.monotonic()
     if (usage.settings !== this.#host.settings) {
       const { settings } = this.#host
-      usage.limit = await this.#host.planner.diskLimit(tenant, signal)
-      usage.settings = settings
+      setLimit(usage, await this.#host.planner.diskLimit(tenant, signal), settings)
     }
     if (usage.limit === undefined) this.#watched.delete(tenant)
     else await this.#measure(tenant, usage, usage.limit, signal)
@@ -240,4 +237,11 @@ export class DiskWatch implements Disk {
       this.#host.warn('DISK_NOT_COUNTED', notCounted(tenant, measurement.missed), { tenant: tenant.id })
     usage.missed = measurement.missed
   }
+}
+
+/** What was within one limit need not be within another. */
+function setLimit(usage: Usage, limit: number | undefined, settings: Settings): void {
+  if (usage.limit !== limit && usage.verdict === 'within') usage.verdict = 'unknown'
+  usage.limit = limit
+  usage.settings = settings
 }

@@ -1,0 +1,226 @@
+import { existsSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdir, stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { type TestClock, testClock } from '../../src/testing/index.js'
+import { mountTmpfs } from '../disk/trees.js'
+import { failure, next, of, path, type Setup, setup } from './helpers.js'
+
+const MINUTE = 60_000
+const LIMITED = { image: 'agent:1', limits: { disk: '100k' } } as const
+
+const workspaceOf = ({ dataDir }: Setup, tenant: string): string => join(dataDir, tenant, 'workspace')
+
+function fill(world: Setup, tenant: string, bytes = 200_000, name = 'big'): void {
+  writeFileSync(join(workspaceOf(world, tenant), name), 'x'.repeat(bytes))
+}
+
+const quotas = ({ events }: Setup): unknown[] => of(events, 'quota').map(({ tenant, over }) => [tenant, over])
+
+/** Lets time pass until `promise` settles, each second of it long enough for a few real files to be looked at. */
+async function secondsUntil<T>(promise: Promise<T>, clock: TestClock): Promise<T> {
+  let settled = false
+  const done = (): void => {
+    settled = true
+  }
+  promise.then(done, done)
+  while (!settled) {
+    await clock.advance(1_000)
+    for (let i = 0; i < 10; i++) await stat('/')
+  }
+  return promise
+}
+
+describe('a tenant over its limit', () => {
+  it('is stopped when its lease has ended, and not woken until it has shrunk', async () => {
+    const clock = testClock()
+    const world = await setup({ clock, box: LIMITED })
+    const { pool, events } = world
+    await pool.use('a', () => fill(world, 'a'))
+    const quota = next(pool, 'quota')
+    const stopped = next(pool, 'transition', ({ to }) => to === 'stopped')
+    const { bytes, limit } = await secondsUntil(quota, clock)
+    expect(bytes).toBeGreaterThan(200_000)
+    expect(limit).toBe(102_400)
+    await stopped
+    expect(path(events, 'a')).toMatch(/>stopping\(quota\)>stopped\(quota\)$/)
+    const refused = await failure(pool.send('a', 'hello').text(), 'OVER_QUOTA')
+    expect(refused.details).toEqual({ bytes, limit })
+    expect(refused).toMatchObject({ tenant: 'a', retryable: false })
+    expect(pool.get('a')).toMatchObject({ state: 'stopped', leases: 0 })
+    expect(pool.stats().running).toBe(0)
+    // The gateway tidies up.
+    expect(existsSync(join(workspaceOf(world, 'a'), 'big'))).toBe(true)
+    rmSync(join(workspaceOf(world, 'a'), 'big'))
+    expect(await pool.send('a', 'hello').text()).toBe('hello')
+    expect(quotas(world)).toEqual([
+      ['a', true],
+      ['a', false],
+    ])
+  })
+
+  it('keeps what it has begun: a lease is never cut short, and newcomers queue behind it', async () => {
+    const clock = testClock()
+    const world = await setup({ clock, box: LIMITED })
+    const { pool } = world
+    const lease = await pool.lease('a')
+    fill(world, 'a')
+    await secondsUntil(next(pool, 'quota'), clock)
+    const late = failure(pool.ensure('a', { timeout: '1h' }), 'OVER_QUOTA')
+    expect((await lease.box.fetch('/healthz')).status).toBe(200)
+    expect(lease.signal.aborted).toBe(false)
+    const stopped = next(pool, 'transition', ({ to }) => to === 'stopped')
+    lease.release()
+    await secondsUntil(stopped, clock)
+    await late
+  })
+
+  it('lets newcomers in again after a minute, rather than making them wait for a lease without end', async () => {
+    const clock = testClock()
+    const world = await setup({ clock, box: LIMITED, timeouts: { lease: false } })
+    const { pool, events } = world
+    await pool.lease('a')
+    fill(world, 'a')
+    await secondsUntil(next(pool, 'quota'), clock)
+    expect((await secondsUntil(pool.ensure('a'), clock)).state).toBe('running')
+    expect(of(events, 'warning')).toEqual([])
+  })
+
+  it('counts from the first wake on, also in a new process', async () => {
+    const world = await setup({ box: LIMITED })
+    await world.pool.ensure('a')
+    await world.pool.close({ boxes: 'stop' })
+    fill(world, 'a')
+    const second = world.again()
+    await failure(second.ensure('a'), 'OVER_QUOTA')
+    await failure(second.ensure('a'), 'OVER_QUOTA')
+    expect(quotas(world)).toEqual([['a', true]])
+    expect(world.engine.calls('start')).toBe(1)
+  })
+
+  it('is found out too when its box was taken over running, by the limit of its own', async () => {
+    const clock = testClock()
+    const perTenant = (tenant: string) =>
+      tenant === 'small' ? { box: { limits: { disk: '100k' as const } } } : {}
+    const world = await setup({ clock, perTenant, box: { image: 'agent:1', limits: { disk: '1g' } } })
+    for (const tenant of ['small', 'large']) await world.pool.ensure(tenant)
+    await world.pool.close()
+    for (const tenant of ['small', 'large']) fill(world, tenant)
+    const second = world.again()
+    await second.start()
+    const stopped = next(second, 'transition', ({ to }) => to === 'stopped')
+    expect(await secondsUntil(stopped, clock)).toMatchObject({ tenant: 'small', reason: 'quota' })
+    await clock.advance(10 * MINUTE)
+    expect(second.get('large')?.state).toBe('running')
+    expect(quotas(world)).toEqual([['small', true]])
+  })
+
+  it('is measured once more when it sleeps, so that what grew last is known', async () => {
+    const clock = testClock()
+    const world = await setup({ clock, box: LIMITED })
+    await world.pool.ensure('a')
+    await world.pool.stop('a')
+    fill(world, 'a')
+    await secondsUntil(next(world.pool, 'quota'), clock)
+    await failure(world.pool.ensure('a'), 'OVER_QUOTA')
+    expect(world.pool.get('a')?.state).toBe('stopped')
+    // And then it is left alone.
+    await clock.advance(10 * MINUTE)
+    expect(clock.pending.filter((timer) => timer.in <= 1_000)).toEqual([])
+  })
+
+  it('follows a limit that is changed while it runs', async () => {
+    const clock = testClock()
+    const world = await setup({ clock, box: { image: 'agent:1', limits: { disk: '10m' } } })
+    const { pool } = world
+    await pool.use('a', () => fill(world, 'a'))
+    await clock.advance(MINUTE)
+    expect(quotas(world)).toEqual([])
+    pool.update({ box: LIMITED })
+    const stopped = next(pool, 'transition', ({ to }) => to === 'stopped')
+    await secondsUntil(stopped, clock)
+    await failure(pool.ensure('a'), 'OVER_QUOTA')
+    pool.update({ box: { image: 'agent:1', limits: { disk: '10m' } } })
+    expect((await pool.ensure('a')).state).toBe('running')
+    expect(quotas(world)).toEqual([
+      ['a', true],
+      ['a', false],
+    ])
+  })
+
+  it('is over also when its run folder is what is big', async () => {
+    const clock = testClock()
+    const world = await setup({ clock, box: LIMITED })
+    await world.pool.use('a', () => writeFile(join(world.dataDir, 'a', 'run', 'log'), 'x'.repeat(200_000)))
+    await secondsUntil(next(world.pool, 'quota'), clock)
+  })
+
+  it('cannot hide files from being counted', async () => {
+    const clock = testClock()
+    const world = await setup({ clock, box: LIMITED })
+    const hidden = join(workspaceOf(world, 'a'), 'mounted')
+    await world.pool.use('a', () => mkdir(hidden))
+    mountTmpfs(hidden)
+    expect(await secondsUntil(next(world.pool, 'quota'), clock)).toMatchObject({ over: true })
+    const { message } = await failure(world.pool.ensure('a'), 'OVER_QUOTA')
+    expect(message).toContain('another filesystem')
+    expect(of(world.events, 'warning').map(({ code }) => code)).toEqual(['DISK_NOT_COUNTED'])
+  })
+
+  it('does not keep the pool from closing, leased or not', async () => {
+    const clock = testClock()
+    const world = await setup({ clock, box: LIMITED })
+    const { pool, engine } = world
+    const lease = await pool.lease('a')
+    fill(world, 'a')
+    await secondsUntil(next(pool, 'quota'), clock)
+    const closed = pool.close({ drain: '1h' })
+    expect((await lease.box.fetch('/healthz')).status).toBe(200)
+    lease.release()
+    await closed
+    expect(engine.box('a')?.state).toBe('running')
+    expect(clock.pending).toEqual([])
+  })
+})
+
+describe('a tenant within its limit, or without one', () => {
+  it('costs nothing without one', async () => {
+    const clock = testClock()
+    const world = await setup({ clock })
+    await world.pool.use('a', () => fill(world, 'a', 10_000_000))
+    expect(clock.pending.filter((timer) => timer.in <= 1_000)).toEqual([])
+  })
+
+  it('has its use forgotten with its files', async () => {
+    const clock = testClock()
+    const world = await setup({ clock, box: LIMITED })
+    const { pool } = world
+    await pool.use('a', () => fill(world, 'a'))
+    const stopped = next(pool, 'transition', ({ to }) => to === 'stopped')
+    await secondsUntil(stopped, clock)
+    await pool.remove('a', { data: 'delete' })
+    expect((await pool.ensure('a')).state).toBe('running')
+  })
+})
+
+describe('a disk that is nearly full', () => {
+  it('is told of once, and makes everybody with a limit be measured at once', async () => {
+    const clock = testClock()
+    const world = await setup({ clock, box: { image: 'agent:1', limits: { disk: '1m' } } })
+    mountTmpfs(world.dataDir, '16m')
+    const { pool } = world
+    await pool.ensure('a')
+    await pool.ensure('b')
+    // Beyond what the first measurements found, and between two of them.
+    await clock.advance(30_000)
+    const low = next(pool, 'warning')
+    fill(world, 'a', 16_200_000)
+    const stopped = next(pool, 'transition', ({ to }) => to === 'stopped')
+    expect(await secondsUntil(low, clock)).toMatchObject({ code: 'DISK_LOW' })
+    expect(await secondsUntil(stopped, clock)).toMatchObject({ tenant: 'a', reason: 'quota' })
+    await clock.advance(5_000)
+    expect(pool.get('b')?.state).toBe('running')
+    expect(of(world.events, 'warning')).toHaveLength(1)
+    await pool.close()
+  })
+})
