@@ -34,23 +34,19 @@ export class Apt {
   async download(names, into) {
     mkdirSync(into, { recursive: true })
     try {
-      await this.#run(['download', ...names], into)
+      return await this.#run(['download', ...names], into)
     } catch (error) {
-      // Without lists, or with lists so old that the mirror no longer has what they name.
       if (this.#ownLists || !(error instanceof SetupError)) throw error
-      this.#ownLists = true
-      await this.#refresh()
-      await this.#run(['download', ...names], into)
     }
-  }
-
-  async #refresh() {
+    // The system has no lists, or such old ones that the mirror no longer has what they name: so we need our own. One
+    // broken source among several does no harm: whether what we need is there shows when it is downloaded.
+    this.#ownLists = true
     mkdirSync(join(this.#folder, 'lists/partial'), { recursive: true })
+    const trouble = await this.#run(['update'], this.#folder).catch(messageOf)
     try {
-      await this.#run(['update'], this.#folder)
+      await this.#run(['download', ...names], into)
     } catch (error) {
-      // One broken source among several: whether what is needed is there shows when it is downloaded.
-      if (!(error instanceof SetupError)) throw error
+      throw new SetupError(`${messageOf(error)}\n${trouble}`)
     }
   }
 
@@ -61,7 +57,7 @@ export class Apt {
   async #run(args, cwd) {
     const file = join(this.#folder, 'apt.conf')
     writeFileSync(file, this.#configuration())
-    await quietly('apt-get', ['--config-file', file, '--quiet', ...args], { cwd, signal: this.#signal })
+    return quietly('apt-get', ['--config-file', file, '--quiet', ...args], { cwd, signal: this.#signal })
   }
 
   #configuration() {
@@ -78,4 +74,9 @@ export class Apt {
       ...['Pre-Invoke', 'Post-Invoke', 'Post-Invoke-Success'].map((hook) => `#clear APT::Update::${hook};`),
     ].join('\n')
   }
+}
+
+/** @param {unknown} error */
+function messageOf(error) {
+  return error instanceof Error ? error.message : String(error)
 }
