@@ -337,6 +337,8 @@ export class Runtime implements TenantHost {
     await putAway(this, reason, boxes, drainMs)
     try {
       await this.engine.close(reason)
+      // What the last events set off is brought to its end while there is a driver to ask.
+      await Promise.all([...this.known()].map((tenant) => tenant.serial.run(async () => undefined)))
       await this.#opened.gateway.closeAll()
       await Promise.all([...this.known()].map(({ life }) => life?.transport.close(reason)))
       await this.#activity.close()
