@@ -36,6 +36,8 @@ export interface Opened {
   readonly events: PoolEmitter
   readonly gateway: GatewaySockets
   readonly dirs: TenantDirs
+  /** Where the disk limit is kept by something made before; undefined: it is watched. */
+  readonly disk: Disk | undefined
   readonly lock: PoolLock
   readonly report: DriverReport
 }
@@ -88,7 +90,7 @@ export class Runtime implements TenantHost {
     this.sleeper = new Sleeper(this)
     this.reaper = new Reaper(this)
     this.leasing = new Leasing(this)
-    this.disk = new DiskWatch(this)
+    this.disk = opened.disk ?? new DiskWatch(this)
     this.#activity = new ActivityLog(this)
   }
 

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
-import type { DriverWarning } from './driver.js'
+import { DiskImages } from './disk/images.js'
+import type { DriverReport, DriverWarning } from './driver.js'
 import { TenantBoxError } from './errors.js'
 import type { PoolEvents } from './lifecycle.js'
 import type { ResolvedOptions, Settings } from './options.js'
@@ -36,6 +37,11 @@ export async function openRuntime(
     lockChanged('held')
     const identity = await dirs.identify(options.name)
     undo.push(() => dirs.trash.close(new Error('the pool did not start')))
+    const images =
+      options.disk === 'image'
+        ? await DiskImages.open({ clock, dirs, warn: events.warn.bind(events) })
+        : undefined
+    undo.push(async () => images?.disk?.close())
     await dirs.sweep((leftBehind) =>
       events.warn(
         'LEFT_BEHIND',
@@ -44,9 +50,13 @@ export async function openRuntime(
     )
     const report = await driver.open(identity, { signal })
     undo.push(() => driver.close())
-    const warnings = [...report.warnings, ...missing(options, current.settings)]
+    const warnings = [
+      ...report.warnings,
+      ...(images?.warnings ?? []),
+      ...missing(options, current.settings, report),
+    ]
     assertNotStrict(options, warnings)
-    const runtime = new Runtime({ options, current, events, gateway, dirs, lock, report })
+    const runtime = new Runtime({ options, current, events, gateway, dirs, disk: images?.disk, lock, report })
     undo.push(() => runtime.engine.close())
     const adopted = await runtime.open(signal)
     for (const { code, message } of warnings) events.warn(code, message)
@@ -58,18 +68,23 @@ export async function openRuntime(
 }
 
 /** What the options ask for and does not come with every protection here. */
-function missing({ driver }: ResolvedOptions, { idle, box }: Settings): DriverWarning[] {
+function missing(
+  { driver }: ResolvedOptions,
+  { idle, box }: Settings,
+  { transport }: DriverReport,
+): DriverWarning[] {
   const warnings: DriverWarning[] = []
   if (idle.pauseAfter !== undefined && !driver.supports.pause)
     warnings.push({
       code: 'NO_PAUSE',
       message: `The ${driver.name} driver cannot pause a box: idle.pauseAfter has no effect.`,
     })
-  if (box.network === 'internet')
+  const published = box.transport === 'auto' ? transport === 'port' : box.transport !== 'socket'
+  const bridged = box.network === 'internet' || (box.network === 'none' && published)
+  if (bridged && driver.supports.isolation === 'container')
     warnings.push({
       code: 'NETWORK_REACHES_HOST',
-      message:
-        "With network: 'internet' a box may reach services that listen on this machine, and the metadata service of a cloud. Keep both behind a firewall, or use network: 'none' and let the box ask the gateway (pool.serve).",
+      message: `With ${box.network === 'internet' ? "network: 'internet'" : 'transport: { port }'} a box reaches what listens on this machine beyond its loopback${box.network === 'internet' ? ', and the metadata service of a cloud' : ''}: the engine cannot prevent that. Set the firewall rules of docs/security.md, or use network: 'none' with a socket and let the box ask the gateway (pool.serve).`,
     })
   return warnings
 }

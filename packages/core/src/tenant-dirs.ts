@@ -128,8 +128,12 @@ export class TenantDirs {
     const worker = async (): Promise<void> => {
       for (const name of next) {
         const found = await this.#look(name, nameOf(name))
-        if ('reason' in found) strays.push(found)
-        else {
+        if ('reason' in found) {
+          strays.push(found)
+          // Whoever it was: nobody else gets what is theirs.
+          const uid = await this.#ownerOf(name).catch(() => undefined)
+          if (uid !== undefined) this.#uids.add(uid)
+        } else {
           tenants.push(found)
           if (found.uid !== undefined) this.#uids.add(found.uid)
         }
@@ -255,9 +259,14 @@ export class TenantDirs {
 
   /** Begins to clear away what a crash left half made or half deleted. `tell` hears what cannot be. */
   async sweep(tell: (leftBehind: readonly string[]) => void): Promise<void> {
-    const fresh = join(this.#dataDir, OWN, 'new')
-    for (const name of await readdir(fresh)) await this.trash.take(join(fresh, name))
+    for (const path of await this.halfMade()) await this.trash.take(path)
     await this.trash.resume(tell)
+  }
+
+  /** What was being made when an earlier process ended. Only before anything new is made. */
+  async halfMade(): Promise<string[]> {
+    const fresh = join(this.#dataDir, OWN, 'new')
+    return (await readdir(fresh)).map((name) => join(fresh, name))
   }
 
   /** A folder of its own to make something in, whole or not at all: what a crash leaves of it is cleared away. */
@@ -272,9 +281,16 @@ export class TenantDirs {
       await lstat(this.folders(slug).image)
       return true
     } catch (error) {
-      if (errnoOf(error) === 'ENOENT') return false
+      if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENOTDIR') return false
       throw error
     }
+  }
+
+  /** The slugs of all tenants with a disk image. */
+  async slugsWithImage(): Promise<string[]> {
+    const names = await this.#names()
+    const found = await Promise.all(names.map((name) => this.hasImage(name)))
+    return names.filter((_, index) => found[index])
   }
 
   /** Bytes on the disk of the data folder. */

@@ -29,6 +29,12 @@ export class Trash {
     }
   }
 
+  /** Moves a folder here and deletes it beside everything else. What cannot be deleted is told of at the next start. */
+  async throwAway(path: string): Promise<void> {
+    const name = await this.take(path)
+    if (name !== undefined) void this.delete(name)
+  }
+
   /** Deletes what was taken; returns what could not be deleted, as paths in the trash. Rejects when `close` interrupts it. */
   delete(name: string): Promise<string[]> {
     return this.#follow(this.#delete(name))

@@ -10,12 +10,10 @@ import type { TenantDirs } from '../tenant-dirs.js'
 import { toMessage } from '../text.js'
 import { deadline } from '../wait.js'
 import type { Disk } from './disk.js'
-import { type Missed, measureTrees } from './measure.js'
+import { MEASURE_BOUNDS, type Missed, measureTrees } from './measure.js'
 import { inAnImage, notCounted, overQuota } from './quota-errors.js'
 import { isDue, isNearlyFull, judge, type Verdict } from './verdict.js'
 
-/** What one measurement may cost: about ten seconds on a warm disk. */
-const BOUNDS = { entries: 1_000_000, names: 32 * 1024 ** 2, time: 60_000 } as const
 /** How often the space left on the disk is asked for while anything runs, and who is due is looked up. */
 const TICK_MS = 1_000
 /** How long newcomers queue behind the leases of a box that is to be stopped, until the next measurement. */
@@ -218,7 +216,7 @@ export class DiskWatch implements Disk {
     const turn = ++usage.turn
     const began = clock.monotonic()
     const { workspace, run } = dirs.folders(tenant.slug)
-    const measurement = await measureTrees([workspace, run], BOUNDS, { clock, signal })
+    const measurement = await measureTrees([workspace, run], MEASURE_BOUNDS, { clock, signal })
     if (turn !== usage.turn) return
     const before = usage.verdict
     usage.measuredAt = clock.monotonic()
