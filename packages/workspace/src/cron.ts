@@ -49,17 +49,19 @@ export class CronPattern {
 
   /** The first due after an instant. */
   next(after: number, zone: Zone): number | undefined {
-    const offsets = [zone.offsetAt(after - GUARD), zone.offsetAt(after), zone.offsetAt(after + GUARD)]
-    const steady = offsets.every((offset) => offset === offsets[0])
-    let wall = after + Math.min(...offsets) - (steady ? 0 : GUARD)
+    const around = offsetsAround(after, zone)
+    const steady = isSteady(around)
+    let wall = after + Math.min(...around) - (steady ? 0 : GUARD)
     let best: number | undefined
     for (;;) {
       const next = this.#cron.nextRun(new Date(wall))?.getTime()
       if (next === undefined || next <= wall) return best
       wall = next
-      if (best !== undefined && wall >= best + zone.offsetAt(best)) return best
+      // Where clocks change, a later wall time can be an earlier instant; beyond that it cannot.
+      if (best !== undefined && wall - Math.max(...offsetsAround(best, zone)) >= best) return best
       for (const instant of this.#instantsOf(wall, zone))
         if (instant > after && (best === undefined || instant < best)) best = instant
+      if (best !== undefined && steady && isSteady(offsetsAround(best, zone))) return best
     }
   }
 
@@ -67,4 +69,12 @@ export class CronPattern {
     const instants = this.#everyHour ? zone.instantsOf(wall) : []
     return instants.length > 0 ? instants : [zone.instantOf(wall)]
   }
+}
+
+function offsetsAround(instant: number, zone: Zone): readonly number[] {
+  return [zone.offsetAt(instant - GUARD), zone.offsetAt(instant), zone.offsetAt(instant + GUARD)]
+}
+
+function isSteady(offsets: readonly number[]): boolean {
+  return offsets.every((offset) => offset === offsets[0])
 }

@@ -74,13 +74,17 @@ export class Scheduler<P extends Json = Json> implements AsyncDisposable {
       })
   }
 
+  /** Resolves when no file is being read and no call of `onDue` is under way. */
+  async idle(): Promise<void> {
+    while (this.#looking || this.#work.size > 0) await Promise.all([this.#looking, ...this.#work])
+  }
+
   /** Ends. Waits for the calls of `onDue` that are under way; what is not handed over will be after the next start. */
   async close(): Promise<void> {
     this.#state = 'closed'
     this.#cancelTimer?.()
     for (const { watch } of this.#tenants.values()) watch.close()
-    await this.#looking
-    while (this.#work.size > 0) await Promise.all(this.#work)
+    await this.idle()
     await this.#journal?.close()
   }
 
