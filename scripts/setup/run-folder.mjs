@@ -1,12 +1,20 @@
-import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { removeCgroups } from './cgroups.mjs'
 import { quietly } from './commands.mjs'
 import { cleanSharedEngine } from './shared-engine.mjs'
 
-/** The name tells whose it is: the process's id and, as ids come again, when it began. */
-const NAME = /^tenantbox-(\d+)-(\d+)$/
+/** Of a run folder: see `nameFor`. */
+const NAME = /^tenantbox-([0-9a-z]+)-([0-9a-z]+)-([0-9a-z]+)$/
 
 /** Of the folder it is made in: sockets are in it, whose paths may have 107 bytes. */
 const LONGEST_PARENT = 40
@@ -22,7 +30,7 @@ const SHARED = 'shared-engine'
  */
 export async function makeRunFolder(sharedSocket) {
   await sweepRunFolders()
-  const folder = join(parentFolder(), `tenantbox-${process.pid}-${startTimeOf(process.pid)}`)
+  const folder = join(parentFolder(), nameFor(process.pid))
   mkdirSync(folder, { mode: 0o700 })
   if (sharedSocket) writeFileSync(join(folder, SHARED), sharedSocket)
   mkdirSync(join(folder, 'tmp'))
@@ -56,10 +64,26 @@ function parentFolder() {
   return tmpdir().length <= LONGEST_PARENT && !tmpdir().startsWith('/run') ? tmpdir() : '/tmp'
 }
 
+/**
+ * @param {number} pid
+ * @returns {string} tells whose the folder is: the process, when it began, as ids come again, and the namespace that
+ * these are counted in, as others count the same for themselves
+ */
+function nameFor(pid) {
+  const namespace = existsSync('/proc/self/ns/pid')
+    ? readlinkSync('/proc/self/ns/pid').replace(/\D/g, '')
+    : '0'
+  const numbers = [namespace, pid, startTimeOf(pid) ?? '0']
+  return ['tenantbox', ...numbers.map((number) => Number(number).toString(36))].join('-')
+}
+
 /** @param {string} folder */
 function isLeftOver(folder) {
-  const [, pid, startTime] = NAME.exec(basename(folder)) ?? []
-  if (pid === undefined || startTimeOf(Number(pid)) === startTime) return false
+  const name = basename(folder)
+  const [, namespace, pid] = NAME.exec(name) ?? []
+  if (namespace === undefined || pid === undefined) return false
+  const expected = nameFor(Number.parseInt(pid, 36))
+  if (name === expected || NAME.exec(expected)?.[1] !== namespace) return false
   const info = lstatSync(folder, { throwIfNoEntry: false })
   return info?.isDirectory() === true && info.uid === process.getuid?.()
 }
