@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { type Due, type Problem, Scheduler, type SchedulerOptions, Workspace } from '../src/index.js'
 import { temporaryFolder } from './support/folder.js'
@@ -15,7 +16,6 @@ function setup(tenants: readonly string[] = ['anna'], options: Partial<Scheduler
   const clock = new TestClock(START)
   const dues: Due[] = []
   const problems: (Problem & { tenant: string })[] = []
-  const waiting: { count: number; resolve: () => void }[] = []
   const dir = (tenant: string) => join(root, tenant)
   for (const tenant of tenants) mkdirSync(dir(tenant))
 
@@ -30,7 +30,6 @@ function setup(tenants: readonly string[] = ['anna'], options: Partial<Scheduler
       onDue: async (due) => {
         await (more.onDue ?? options.onDue)?.(due)
         dues.push(due)
-        for (const waiter of waiting) if (dues.length >= waiter.count) waiter.resolve()
       },
     })
     onTestFinished(() => scheduler.close())
@@ -46,17 +45,24 @@ function setup(tenants: readonly string[] = ['anna'], options: Partial<Scheduler
     ids: () => dues.map(({ id }) => id),
     write: (schedules: readonly object[], tenant = 'anna') =>
       writeFileSync(join(dir(tenant), 'SCHEDULES.json'), JSON.stringify({ version: 1, schedules })),
-    /** Resolves once so many have been handed over in all. */
-    handedOver: (count: number) =>
-      new Promise<void>((resolve) =>
-        dues.length >= count ? resolve() : void waiting.push({ count, resolve }),
-      ),
+    /** Lets what is due now happen until so many have been handed over in all. */
+    handedOver: async (count: number): Promise<void> => {
+      for (; dues.length < count; clock.advance(0)) await setImmediate()
+    },
+    /** Lets time pass, and everything come to its end that is due by then. */
+    pass: async (scheduler: Scheduler, ms: number): Promise<void> => {
+      await scheduler.idle()
+      for (clock.advance(ms); ; clock.advance(0)) {
+        await scheduler.idle()
+        if (!clock.isDue) return
+      }
+    },
   }
 }
 
 describe('handing over', () => {
   test('each due once, in time, oldest first', async () => {
-    const { clock, make, write, ids, dues, handedOver } = setup()
+    const { clock, make, write, ids, dues, pass } = setup()
     write([
       { ...base, id: 'a', every: '1h', payload: { n: 1 } },
       { ...base, id: 'b', at: '2026-05-01T12:30:00Z' },
@@ -64,15 +70,11 @@ describe('handing over', () => {
     ])
     const scheduler = make()
     await scheduler.start()
-    clock.advance(30 * 60_000 - 1)
-    await scheduler.idle()
+    await pass(scheduler, 30 * 60_000 - 1)
     expect(dues).toEqual([])
-    clock.advance(1)
-    await handedOver(1)
-    clock.advance(30 * 60_000)
-    await handedOver(2)
-    clock.advance(HOUR)
-    await handedOver(3)
+    await pass(scheduler, 1)
+    await pass(scheduler, 30 * 60_000)
+    await pass(scheduler, HOUR)
     expect(ids()).toEqual([
       'b@2026-05-01T12:30:00.000Z',
       'a@2026-05-01T13:00:00.000Z',
@@ -92,7 +94,7 @@ describe('handing over', () => {
   test('one that fails is tried again, later and later, and holds up its own tenant only', async () => {
     let failing = true
     const attempts: string[] = []
-    const { clock, make, write, ids, problems, handedOver } = setup(['anna', 'berta'], {
+    const { make, write, ids, problems, pass } = setup(['anna', 'berta'], {
       onDue: async ({ tenant, id }) => {
         if (tenant !== 'anna') return
         attempts.push(id)
@@ -106,25 +108,18 @@ describe('handing over', () => {
     write([{ ...base, id: 'b', every: '1m' }], 'berta')
     const scheduler = make()
     await scheduler.start()
-    clock.advance(60_000)
-    await handedOver(1)
+    await pass(scheduler, 60_000)
     await scheduler.idle()
     for (const delay of [1000, 2000, 4000]) {
       const before = attempts.length
-      clock.advance(delay - 1)
-      await scheduler.idle()
+      await pass(scheduler, delay - 1)
       expect(attempts).toHaveLength(before)
-      clock.advance(1)
-      await scheduler.idle()
+      await pass(scheduler, 1)
       expect(attempts).toHaveLength(before + 1)
     }
     expect(problems.map(({ tenant }) => tenant)).toEqual(['anna', 'anna', 'anna', 'anna'])
     failing = false
-    clock.advance(5 * 60_000)
-    await handedOver(4)
-    await scheduler.idle()
-    clock.advance(1)
-    await scheduler.idle()
+    await pass(scheduler, 5 * 60_000)
     expect(ids().filter((id) => !id.startsWith('b@'))).toEqual([
       'a@2026-05-01T12:01:00.000Z',
       'later@2026-05-01T12:02:00.000Z',
@@ -163,7 +158,7 @@ describe('handing over', () => {
 
 describe('a restart', () => {
   test('between claim and hand-over: the same due comes again, with the same key, even if it is gone from the file', async () => {
-    const { clock, make, write, ids, handedOver, root } = setup()
+    const { clock, make, write, ids, root, pass } = setup()
     write([{ ...base, id: 'a', at: '2026-05-01T12:01:00Z' }])
     let claimed = (): void => {}
     const reached = new Promise<void>((resolve) => {
@@ -185,45 +180,39 @@ describe('a restart', () => {
     clock.advance(HOUR)
     const next = make()
     await next.start()
-    clock.advance(0)
-    await handedOver(1)
+    await pass(next, 0)
     await next.idle()
     await next.close()
     const last = make()
     await last.start()
-    clock.advance(HOUR)
-    await last.idle()
+    await pass(last, HOUR)
     expect(ids()).toEqual(['a@2026-05-01T12:01:00.000Z'])
   })
 
   test('after it was handed over: it does not come again, also when the confirmation was torn off', async () => {
-    const { clock, make, write, ids, root, handedOver } = setup()
+    const { make, write, ids, root, pass } = setup()
     write([{ ...base, id: 'a', at: '2026-05-01T12:01:00Z' }])
     const first = make()
     await first.start()
-    clock.advance(60_000)
-    await handedOver(1)
+    await pass(first, 60_000)
     await first.close()
     const second = make()
     await second.start()
-    clock.advance(HOUR)
-    await second.idle()
+    await pass(second, HOUR)
     await second.close()
     expect(ids()).toEqual(['a@2026-05-01T12:01:00.000Z'])
 
     write([{ ...base, id: 'b', at: '2026-05-01T14:00:00Z' }])
     const third = make()
     await third.start()
-    clock.advance(HOUR)
-    await handedOver(2)
+    await pass(third, HOUR)
     await third.close()
     const journal = join(root, '.state/journal.jsonl')
     const text = readFileSync(journal, 'utf8')
     truncateSync(journal, text.lastIndexOf('{"type":"done"') + 5)
     const fourth = make()
     await fourth.start()
-    clock.advance(0)
-    await handedOver(3)
+    await pass(fourth, 0)
     // At least once, and the key tells that it is the same.
     expect(ids().slice(1)).toEqual(['b@2026-05-01T14:00:00.000Z', 'b@2026-05-01T14:00:00.000Z'])
   })
@@ -252,29 +241,26 @@ describe('24 hours of outage', () => {
     ['all', ['10:30', '11:30', '12:30'], [21, 0, 0]],
     ['skip', [], []],
   ] as const)('with misfire %s', async (misfire, times, missed) => {
-    const { clock, make, write, dues, handedOver } = setup(['anna'], { misfire, catchUpLimit: 3 })
+    const { clock, make, write, dues, pass } = setup(['anna'], { misfire, catchUpLimit: 3 })
     write([{ ...base, id: 'a', every: '1h', from: '2026-05-01T12:30:00Z' }])
     const before = make()
     await before.start()
-    clock.advance(45 * 60_000)
-    await handedOver(1)
+    await pass(before, 45 * 60_000)
     await before.close()
     clock.set('2026-05-02T12:45:00Z')
     const after = make()
     await after.start()
-    clock.advance(0)
-    await handedOver(1 + times.length)
+    await pass(after, 0)
     await after.idle()
     expect(dues.slice(1).map(({ dueAt }) => dueAt)).toEqual(times.map((time) => `2026-05-02T${time}:00.000Z`))
     expect(dues.slice(1).map((due) => due.missed)).toEqual(missed)
     // And then it goes on as ever.
-    clock.advance(45 * 60_000)
-    await handedOver(2 + times.length)
+    await pass(after, 45 * 60_000)
     expect(dues.at(-1)).toMatchObject({ dueAt: '2026-05-02T13:30:00.000Z', missed: 0 })
   })
 
   test("a schedule's own policy wins", async () => {
-    const { clock, make, write, ids, handedOver } = setup(['anna'], { misfire: 'skip' })
+    const { clock, make, write, ids, pass } = setup(['anna'], { misfire: 'skip' })
     write([
       { ...base, id: 'skip', at: '2026-05-01T13:00:00Z' },
       { ...base, id: 'latest', at: '2026-05-01T13:00:00Z', misfire: 'latest' },
@@ -282,30 +268,25 @@ describe('24 hours of outage', () => {
     clock.set('2026-05-03T00:00:00Z')
     const scheduler = make()
     await scheduler.start()
-    clock.advance(0)
-    await handedOver(1)
+    await pass(scheduler, 0)
     await scheduler.idle()
-    clock.advance(HOUR)
-    await scheduler.idle()
+    await pass(scheduler, HOUR)
     expect(ids()).toEqual(['latest@2026-05-01T13:00:00.000Z'])
   })
 })
 
 describe('the clock', () => {
   test('set forward: what became due comes within half a minute; set back: nothing comes twice', async () => {
-    const { clock, make, write, ids, handedOver } = setup()
+    const { clock, make, write, ids, pass } = setup()
     write([{ ...base, id: 'a', every: '1h' }])
     const scheduler = make()
     await scheduler.start()
     clock.set('2026-05-01T15:10:00Z')
-    clock.advance(30_000)
-    await handedOver(1)
+    await pass(scheduler, 30_000)
     clock.set('2026-05-01T12:10:00Z')
-    clock.advance(3 * HOUR)
-    await scheduler.idle()
+    await pass(scheduler, 3 * HOUR)
     expect(ids()).toEqual(['a@2026-05-01T15:00:00.000Z'])
-    clock.advance(HOUR)
-    await handedOver(2)
+    await pass(scheduler, HOUR)
     expect(ids()[1]).toBe('a@2026-05-01T16:00:00.000Z')
   })
 })
@@ -313,66 +294,61 @@ describe('the clock', () => {
 describe('a change', () => {
   test('of the file is seen at once, without refresh; and after refresh for a tenant that is new', async () => {
     const tenants = ['anna']
-    const { clock, make, write, ids, handedOver, dir } = setup(tenants)
+    const { clock, make, write, ids, dir, pass } = setup(tenants)
     const scheduler = make()
     await scheduler.start()
     const workspace = await Workspace.open(dir('anna'))
     const armed = clock.pending
     await workspace.schedules.add({ id: 'a', text: 'x', createdAt: START, at: '2026-05-01T12:01:00Z' })
     // The notice comes from the kernel; it sets a timer.
-    while (clock.pending === armed) await new Promise(setImmediate)
-    clock.advance(1000)
-    await scheduler.idle()
-    clock.advance(60_000)
-    await handedOver(1)
+    while (clock.pending === armed) await setImmediate()
+    await pass(scheduler, 1000)
+    await pass(scheduler, 60_000)
     tenants.push('berta')
     mkdirSync(dir('berta'))
     write([{ ...base, id: 'b', at: '2026-05-01T12:05:00Z' }], 'berta')
     scheduler.refresh('berta')
     await scheduler.idle()
-    clock.advance(10 * 60_000)
-    await handedOver(2)
+    await pass(scheduler, 10 * 60_000)
     expect(ids()).toEqual(['a@2026-05-01T12:01:00.000Z', 'b@2026-05-01T12:05:00.000Z'])
   })
 
   test('that enables a schedule does not make up for the time in which it was disabled', async () => {
-    const { clock, make, write, ids, handedOver } = setup()
+    const { make, write, ids, pass } = setup()
     write([
       { ...base, id: 'a', every: '1h', enabled: false },
       { ...base, id: 'past', at: '2026-05-01T12:30:00Z', enabled: false },
     ])
     const scheduler = make()
     await scheduler.start()
-    clock.advance(5.5 * HOUR)
+    await pass(scheduler, 5.5 * HOUR)
     write([
       { ...base, id: 'a', every: '1h' },
       { ...base, id: 'past', at: '2026-05-01T12:30:00Z' },
     ])
     scheduler.refresh('anna')
     await scheduler.idle()
-    clock.advance(HOUR)
-    await handedOver(1)
+    await pass(scheduler, HOUR)
     await scheduler.idle()
     expect(ids()).toEqual(['a@2026-05-01T18:00:00.000Z'])
   })
 
   test('that removes a tenant, its folder or its file ends its schedules', async () => {
-    const { clock, make, write, dues, dir } = setup()
+    const { make, write, dues, dir, pass } = setup()
     write([{ ...base, id: 'a', every: '1h' }])
     const scheduler = make()
     await scheduler.start()
     rmSync(dir('anna'), { recursive: true })
     scheduler.refresh('anna')
     await scheduler.idle()
-    clock.advance(5 * HOUR)
-    await scheduler.idle()
+    await pass(scheduler, 5 * HOUR)
     expect(dues).toEqual([])
   })
 })
 
 describe('a hostile or broken file', () => {
   test('is reported, and what was read before stays in force', async () => {
-    const { clock, make, write, dir, problems, handedOver } = setup()
+    const { make, write, dir, problems, pass } = setup()
     write([{ ...base, id: 'a', every: '1h' }])
     const scheduler = make()
     await scheduler.start()
@@ -380,27 +356,25 @@ describe('a hostile or broken file', () => {
     scheduler.refresh('anna')
     await scheduler.idle()
     expect(problems).toMatchObject([{ tenant: 'anna', file: 'SCHEDULES.json' }])
-    clock.advance(HOUR)
-    await handedOver(1)
+    await pass(scheduler, HOUR)
   })
 
   test('duplicate ids: the first counts', async () => {
-    const { clock, make, write, dues, problems, handedOver } = setup()
+    const { make, write, dues, problems, pass } = setup()
     write([
       { ...base, id: 'a', at: '2026-05-01T12:01:00Z', text: 'first' },
       { ...base, id: 'a', at: '2026-05-01T12:01:00Z', text: 'second' },
     ])
     const scheduler = make()
     await scheduler.start()
-    clock.advance(HOUR)
-    await handedOver(1)
+    await pass(scheduler, HOUR)
     await scheduler.idle()
     expect(dues.map(({ schedule }) => schedule.text)).toEqual(['first'])
     expect(problems).toHaveLength(1)
   })
 
   test('a million schedules are refused, a few too many are cut off', async () => {
-    const { make, dir, write, problems, clock, handedOver, dues } = setup(['anna', 'berta'], {
+    const { make, dir, write, problems, dues, pass } = setup(['anna', 'berta'], {
       maxPerTenant: 10,
     })
     const one = JSON.stringify({ ...base, id: 'a', every: '1h' })
@@ -416,14 +390,13 @@ describe('a hostile or broken file', () => {
     await scheduler.start()
     expect(problems.find(({ tenant }) => tenant === 'anna')?.message).toContain('limit')
     expect(problems.find(({ tenant }) => tenant === 'berta')?.message).toContain('first 10')
-    clock.advance(HOUR)
-    await handedOver(10)
+    await pass(scheduler, HOUR)
     await scheduler.idle()
     expect(dues).toHaveLength(10)
   })
 
   test('a listener and a list of tenants that throw break nothing', async () => {
-    const { make, write, clock, handedOver } = setup(['anna'], {
+    const { make, write, pass } = setup(['anna'], {
       onProblem: () => {
         throw new Error('listener')
       },
@@ -431,8 +404,7 @@ describe('a hostile or broken file', () => {
     write([{ ...base, id: 'a', every: '1h' }, 'nonsense' as never])
     const scheduler = make()
     await scheduler.start()
-    clock.advance(HOUR)
-    await handedOver(1)
+    await pass(scheduler, HOUR)
     const broken = make({
       stateDir: temporaryFolder(),
       tenants: () => {
@@ -466,7 +438,7 @@ test('a hundred thousand schedules of ten thousand tenants, one of them broken: 
   timeout: 120_000,
 }, async () => {
   const names = Array.from({ length: 10_000 }, (_, index) => `tenant-${index}`)
-  const { make, write, clock, dues, problems, handedOver, dir } = setup(names)
+  const { make, write, dues, problems, handedOver, dir, pass } = setup(names)
   for (const [index, tenant] of names.entries())
     write(
       Array.from({ length: 10 }, (_, own) => ({
@@ -482,8 +454,7 @@ test('a hundred thousand schedules of ten thousand tenants, one of them broken: 
   await scheduler.start()
   expect(problems).toMatchObject([{ tenant: 'tenant-77' }])
   for (let minute = 0; minute < 51; minute++) {
-    clock.advance(60_000)
-    await scheduler.idle()
+    await pass(scheduler, 60_000)
   }
   await handedOver(99_990)
   expect(new Set(dues.map(({ tenant, id }) => `${tenant} ${id}`)).size).toBe(99_990)

@@ -42,6 +42,11 @@ export class TestClock implements Clock {
     return this.#timers.size
   }
 
+  /** Whether a timer waits for no time at all. */
+  get isDue(): boolean {
+    return [...this.#timers].some(({ at }) => at <= this.#elapsed)
+  }
+
   #pass(ms: number): void {
     this.#elapsed += ms
     this.#now += ms
