@@ -107,13 +107,13 @@ export class Adoption {
       })
       if (isLive(tenant.state)) this.#host.admission.occupy(tenant)
     } catch (cause) {
-      tenant.knownIn = -1
       if (isTenantBoxError(cause, 'ENGINE_UNAVAILABLE')) this.#host.engine.lost(cause)
       else
-        this.#host.warn(
+        this.#failed(
           'BOX_NOT_FOLLOWED',
-          `What happened to the box of tenant ${JSON.stringify(tenant.id)} could not be followed, and is looked into at its next use: ${toMessage(cause)}`,
-          { tenant: tenant.id, cause },
+          'what happened to the box could not be followed, and is looked into at its next use',
+          tenant,
+          cause,
         )
     }
     this.#host.settle(tenant)
@@ -142,15 +142,23 @@ export class Adoption {
         await reconciler.apply(tenant, { ...record, aside: false }, 'adopted', engine.epoch)
         tenant.drifted = true
       } catch (cause) {
-        tenant.knownIn = -1
-        this.#host.warn(
+        this.#failed(
           'REBUILD_NOT_ENDED',
-          `An interrupted rebuild of tenant ${JSON.stringify(tenant.id)}'s box has left the old one aside, which is tried to mend again later: ${toMessage(cause)}`,
-          { tenant: tenant.id, cause },
+          'an interrupted rebuild has left the old box aside, and is tried to be ended again later',
+          tenant,
+          cause,
         )
       }
     })
     this.#host.settle(tenant)
+  }
+
+  #failed(code: string, what: string, tenant: Tenant, cause: unknown): void {
+    tenant.knownIn = -1
+    // Nobody is left to follow anything.
+    if (isTenantBoxError(cause, 'POOL_CLOSED')) return
+    const message = `Tenant ${JSON.stringify(tenant.id)}: ${what}. ${toMessage(cause)}`
+    this.#host.warn(code, message, { tenant: tenant.id, cause })
   }
 
   async #removeSuccessor(tenant: Tenant, successor: BoxRef): Promise<void> {

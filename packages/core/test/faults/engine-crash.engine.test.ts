@@ -81,11 +81,14 @@ describe.skipIf(reason !== undefined)('an engine killed under load', () => {
     const tenants = ['a', 'b', 'c', 'd']
     await Promise.all(tenants.map((tenant) => pool.ensure(tenant)))
     await pool.ensure('asleep')
+    await pool.ensure('leaving')
     await pool.stop('asleep')
     const lease = await pool.lease('a')
     const talks = tenants.map((tenant) => new Talk(pool, tenant))
     onTestFinished(async () => void (await Promise.all(talks.map((talk) => talk.end()))))
-    const before = await lives()
+    const before = (await lives()).filter(({ name: box }) =>
+      tenants.some((tenant) => box.endsWith(`-${tenant}`)),
+    )
 
     for (let outage = 0; outage < 2; outage++) {
       const down = next(pool, 'engine', ({ state }) => state === 'down')
@@ -93,6 +96,7 @@ describe.skipIf(reason !== undefined)('an engine killed under load', () => {
       await down
       expect(pool.stats()).toMatchObject({ ok: false, engine: 'down' })
       const waiting = [
+        pool.stop('leaving'),
         pool.ensure('asleep'),
         pool.ensure(`new${outage}`),
         pool.send('b', 'remember this').text(),
@@ -112,7 +116,9 @@ describe.skipIf(reason !== undefined)('an engine killed under load', () => {
     const running = [...tenants, 'new1', ...(liveRestore ? ['new0'] : [])].map(
       (tenant) => `${tenant} running`,
     )
-    const stopped = ['asleep', ...(liveRestore ? [] : ['new0'])].map((tenant) => `${tenant} exited`)
+    const stopped = ['asleep', 'leaving', ...(liveRestore ? [] : ['new0'])].map(
+      (tenant) => `${tenant} exited`,
+    )
     expect(after.map(({ name: box, status }) => `${box} ${status}`)).toEqual(
       [...running, ...stopped].map((each) => `/tbx-${name}-${each}`).sort(),
     )
@@ -124,7 +130,7 @@ describe.skipIf(reason !== undefined)('an engine killed under load', () => {
     expect(told.every(({ state, retryIn }) => state === 'up' || (retryIn ?? 0) > 0)).toBe(true)
     if (liveRestore) {
       expect(lease.signal.aborted).toBe(false)
-      expect(after).toEqual(expect.arrayContaining(before.filter(({ status }) => status === 'running')))
+      expect(after).toEqual(expect.arrayContaining(before))
       expect(talks.flatMap(({ failures }) => failures)).toEqual([])
     } else {
       expect(isTenantBoxError(lease.signal.reason, 'STALE_BOX')).toBe(true)
@@ -132,5 +138,41 @@ describe.skipIf(reason !== undefined)('an engine killed under load', () => {
       for (const error of talks.flatMap(({ failures }) => failures))
         expect(isTenantBoxError(error, 'STALE_BOX', 'AGENT_FAILED')).toBe(true)
     }
+  })
+})
+
+describe.skipIf(reason !== undefined)('an engine that hangs', () => {
+  it('keeps every call within its deadline, and what it does when it goes on is not done twice', async () => {
+    const driver = docker({ socketPath: engine.socketPath, callTimeout: '2s' })
+    const { name, pool } = await world(image, { driver, box: { image, stopGrace: '1s' } })
+    onTestFinished(() => engine.thaw())
+    const lease = await pool.lease('a')
+    await pool.ensure('b')
+    const before = await lives()
+    const down = next(pool, 'engine', ({ state }) => state === 'down')
+    const up = next(pool, 'engine', ({ state }) => state === 'up')
+
+    await engine.freeze()
+    // The first thing it is asked is to make this one; it will, later.
+    const making = pool.ensure('new')
+    const stopping = pool.stop('b')
+    await failure(pool.ensure('hasty', { timeout: 200 }), 'TIMEOUT')
+    expect(await (await lease.box.fetch('/healthz')).text()).toBe('{}')
+    expect(isTenantBoxError((await down).cause, 'ENGINE_UNAVAILABLE')).toBe(true)
+    expect(pool.stats()).toMatchObject({ ok: false, engine: 'down' })
+    await engine.thaw()
+    await up
+    await Promise.all([making, stopping])
+    await pool.ensure('hasty')
+
+    expect(lease.signal.aborted).toBe(false)
+    const after = await lives()
+    expect(after[0]).toEqual(before[0])
+    expect(after.map((life) => `${life.name} ${life.status}`)).toEqual([
+      `/tbx-${name}-a running`,
+      `/tbx-${name}-b exited`,
+      `/tbx-${name}-hasty running`,
+      `/tbx-${name}-new running`,
+    ])
   })
 })

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { mkdir, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
@@ -20,6 +20,7 @@ const LIBRARIES = ['x86_64', 'aarch64'].map((machine) => join(ROOT, `usr/lib/${m
 /** Between two looks whether something is over. */
 const PAUSE_MS = 20
 const REMOVALS = 200
+const CGROUPS = '/sys/fs/cgroup'
 
 const NAMESPACES = ['--mount', '--pid', '--net']
 
@@ -138,8 +139,23 @@ export class PrivateEngine {
   async kill(): Promise<void> {
     if (!this.#daemon || hasEnded(this.#daemon)) return
     const gone = once(this.#daemon, 'exit')
-    for (const pid of await children(this.#daemon)) process.kill(pid, 'SIGKILL')
+    for (const pid of await this.#daemonPids()) process.kill(pid, 'SIGKILL')
     await gone
+  }
+
+  /** Stops the daemon where it stands: it takes connections, and never answers, before it is thawed. */
+  async freeze(): Promise<void> {
+    for (const pid of await this.#daemonPids()) process.kill(pid, 'SIGSTOP')
+  }
+
+  async thaw(): Promise<void> {
+    for (const pid of await this.#daemonPids()) process.kill(pid, 'SIGCONT')
+    // `nsenter` stops along with what it has started.
+    this.#daemon?.kill('SIGCONT')
+  }
+
+  async #daemonPids(): Promise<number[]> {
+    return this.#daemon && !hasEnded(this.#daemon) ? children(this.#daemon) : []
   }
 
   /** Ends it with all that runs in it, and removes every trace. Before that, nothing may be left in it but images. */
@@ -155,6 +171,8 @@ export class PrivateEngine {
   }
 
   async #destroy(): Promise<void> {
+    this.#daemon?.kill('SIGKILL')
+    thawCgroups(basename(this.#folder))
     if (!hasEnded(this.#first)) {
       const gone = once(this.#first, 'exit')
       for (const pid of await children(this.#first)) process.kill(pid, 'SIGKILL')
@@ -193,16 +211,35 @@ function hasEnded(child: ChildProcess): boolean {
 
 async function children({ pid }: ChildProcess): Promise<number[]> {
   const list = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')
-  return list.trim().split(' ').map(Number)
+  return list
+    .split(' ')
+    .filter((each) => each !== '')
+    .map(Number)
+}
+
+/** cgroup v1 has a tree for each controller, v2 one for all. */
+function cgroupsOf(parent: string): string[] {
+  const trees = ['', ...readdirSync(CGROUPS)].map((tree) => join(CGROUPS, tree, parent))
+  return trees.filter((tree) => existsSync(tree))
+}
+
+/** What is paused cannot be killed. */
+function thawCgroups(parent: string): void {
+  const script = 'case $1 in *.state) echo THAWED;; *) echo 0;; esac >"$1"'
+  for (const tree of cgroupsOf(parent))
+    for (const name of ['freezer.state', 'cgroup.freeze'])
+      spawnSync('find', [tree, '-name', name, '-exec', 'sh', '-c', script, 'sh', '{}', ';'])
 }
 
 /** Those of the engine's containers stay behind when it is killed, and are busy until the kernel has let go of them. */
 async function removeCgroups(parent: string): Promise<void> {
-  const args = ['/sys/fs/cgroup', '-depth', '-type', 'd', '-path', `*/${parent}*`, '-delete']
-  for (let attempt = 1; ; attempt++) {
-    const { status, stderr } = spawnSync('find', args, { encoding: 'utf8' })
-    if (status === 0) return
-    if (attempt === REMOVALS) throw new Error(`The cgroups of an engine cannot be removed: ${stderr}`)
-    await sleep(PAUSE_MS)
-  }
+  for (const tree of cgroupsOf(parent))
+    for (let attempt = 1; ; attempt++) {
+      const { status, stderr } = spawnSync('find', [tree, '-depth', '-type', 'd', '-delete'], {
+        encoding: 'utf8',
+      })
+      if (status === 0) break
+      if (attempt === REMOVALS) throw new Error(`The cgroups of an engine cannot be removed: ${stderr}`)
+      await sleep(PAUSE_MS)
+    }
 }
