@@ -87,7 +87,7 @@ async function troubleWith(endpoint) {
 }
 
 /** @returns {EnginePrograms | undefined} */
-function installedPrograms() {
+export function installedPrograms() {
   const path = process.env.PATH ?? ''
   const init = find('docker-init') ?? find('tini-static')
   const complete = ['dockerd', 'containerd', 'runc'].every((program) => find(program))

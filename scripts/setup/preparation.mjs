@@ -14,15 +14,15 @@ const TAKEN = 75
 /**
  * Brings this clone up to date, one set-up at a time: dependencies, builds, and what the engine and the images need.
  *
- * @param {readonly string[]} build names of the packages to build
+ * @param {{ build: readonly string[], extras: boolean }} wanted build: names of the packages to build
  * @param {import('./engine.mjs').EngineChoice} choice
  * @param {AbortSignal} signal
  */
-export async function prepareClone(build, choice, signal) {
+export async function prepareClone({ build, extras }, choice, signal) {
   const needs = [
     ...build.map((name) => `--build=${name}`),
     ...(choice.kind === 'packages' ? ['--engine'] : []),
-    ...(choice.kind === 'none' ? [] : ['--busybox']),
+    ...(choice.kind === 'none' ? [] : ['--busybox', ...(extras ? ['--extras'] : [])]),
   ]
   const prepare = [process.execPath, PREPARE, ...needs]
   let code = await run(find('flock') ? locked(prepare, ['--nonblock']) : prepare, signal)

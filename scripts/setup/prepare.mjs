@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { build } from './build.mjs'
 import { ENGINE_ROOT } from './engine.mjs'
+import { unpackExtras } from './extras.mjs'
 import { BUSYBOX_ROOT, findBusybox } from './images.mjs'
 import { install } from './install.mjs'
 import { lifeline } from './lifeline.mjs'
@@ -14,6 +15,7 @@ const { values } = parseArgs({
     build: { type: 'string', multiple: true, default: [] },
     engine: { type: 'boolean', default: false },
     busybox: { type: 'boolean', default: false },
+    extras: { type: 'boolean', default: false },
   },
 })
 const signal = lifeline()
@@ -31,6 +33,7 @@ try {
     step('Downloading busybox-static into .cache, for the test images')
     await unpackPackages(['busybox-static'], BUSYBOX_ROOT, signal)
   }
+  if (values.extras) await unpackExtras(signal)
 } catch (error) {
   process.exitCode = 1
   if (!signal.aborted) printFailure(error)

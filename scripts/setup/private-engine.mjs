@@ -48,12 +48,14 @@ export class PrivateEngine {
   /**
    * @param {string} folder of the run: everything is in it
    * @param {EnginePrograms} programs
+   * @param {{ bridges?: boolean, runtimes?: Record<string, { path: string, runtimeArgs: string[] }> }} [options] bridges:
+   *   it may make networks, with iptables; runtimes: beside runc
    */
-  constructor(folder, { path, libraries, init }) {
+  constructor(folder, { path, libraries, init }, { bridges = false, runtimes = {} } = {}) {
     this.#folder = folder
     for (const name of ['layers', 'data', 'exec']) mkdirSync(join(folder, name))
     // Settings of its own: the machine's may contradict ours.
-    writeFileSync(join(folder, 'daemon.json'), '{}')
+    writeFileSync(join(folder, 'daemon.json'), JSON.stringify({ runtimes }))
     const log = openSync(join(folder, LOG), 'a')
     // Should this process be killed, `unshare` is killed with it, and the first process inside with that.
     const outside = [
@@ -65,7 +67,7 @@ export class PrivateEngine {
       ...NAMESPACES,
       '--mount-proc',
     ]
-    const inside = ['sh', '-c', ENTER, 'sh', folder, init, ...commandLine(folder, init)]
+    const inside = ['sh', '-c', ENTER, 'sh', folder, init, ...commandLine(folder, init), ...networks(bridges)]
     const env = { ...process.env, PATH: path, ...(libraries ? { LD_LIBRARY_PATH: libraries } : {}) }
     this.#child = spawn('setpriv', [...outside, ...inside], { env, stdio: ['ignore', log, log] })
     closeSync(log)
@@ -136,6 +138,11 @@ function commandLine(folder, init) {
     ...['--data-root', join(folder, 'data'), '--exec-root', join(folder, 'exec')],
     ...['--config-file', join(folder, 'daemon.json'), '--init-path', init],
     ...['--cgroup-parent', `/${basename(folder)}`, '--exec-opt', 'native.cgroupdriver=cgroupfs'],
-    ...['--bridge=none', '--iptables=false', '--ip6tables=false', '--ip-forward=false', '--ip-masq=false'],
+    '--bridge=none',
   ]
+}
+
+/** @param {boolean} wanted */
+function networks(wanted) {
+  return wanted ? [] : ['--iptables=false', '--ip6tables=false', '--ip-forward=false', '--ip-masq=false']
 }

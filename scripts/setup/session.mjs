@@ -19,14 +19,15 @@ const GRACE = 3_000
 /**
  * Prepares this clone, finds or starts an engine, does the work and undoes all but the preparation.
  *
- * @param {{ build?: readonly string[] }} options names of the packages that must be built
+ * @param {{ build?: readonly string[], extras?: boolean }} options build: names of the packages that must be built;
+ *   extras: whether the work uses what only some tests need
  * @param {(session: Session) => Promise<number>} work resolves with the exit code of this process
  */
-export async function inSession({ build = [] }, work) {
+export async function inSession({ build = [], extras = false }, work) {
   const interruption = onInterruption()
   try {
     const choice = await chooseEngine()
-    await prepareClone(build, choice, interruption)
+    await prepareClone({ build, extras }, choice, interruption)
     const exitCode = await withEngine(choice, interruption, work)
     process.exitCode ??= exitCode
   } catch (error) {

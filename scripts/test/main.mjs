@@ -9,7 +9,7 @@ The tests need a Docker engine (20.10 or newer). Any of these helps:
   - run as root on Debian or Ubuntu: an engine is downloaded into .cache and run from there, nothing is installed
   - leave out the tests that need one: TENANTBOX_NO_ENGINE=1 npm test`
 
-await inSession({}, async ({ missing, run }) => {
+await inSession({ extras: true }, async ({ missing, run }) => {
   if (missing && process.env.TENANTBOX_NO_ENGINE !== '1') {
     console.error(['\n✗ No Docker engine:', ...missing.map((reason) => `  - ${reason}`), HELP].join('\n'))
     return 1

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import type Docker from 'dockerode'
 import type { DriverCall, PoolIdentity, ResolvedBoxSpec } from '../driver.js'
 import { TenantBoxError } from '../errors.js'
@@ -7,6 +8,7 @@ import { refusalOf } from './engine-failure.js'
 import { hasPoolLabels, ownerFilter, poolLabels } from './ownership.js'
 import { startFailed } from './start-failed.js'
 
+const LONGEST_INTERFACE_NAME = 15
 /** Modes of the engine that are no networks: they would hand a box the host's network or another container's. */
 const NO_NETWORK = /^(host|none|default|(container|ns):.*)$/
 
@@ -90,6 +92,7 @@ export class Networks {
           CheckDuplicate: true,
           Labels: { ...poolLabels(this.#pool) },
           Options: {
+            'com.docker.network.bridge.name': interfaceName(this.#pool, name),
             'com.docker.network.bridge.enable_icc': 'false',
             'com.docker.network.bridge.enable_ip_masquerade': String(outward),
           },
@@ -135,6 +138,12 @@ export class Networks {
       throw error
     }
   }
+}
+
+/** Its own, among all pools of the machine; and every one begins alike, so that a firewall can tell them. */
+function interfaceName({ owner }: PoolIdentity, network: string): string {
+  const hash = createHash('sha256').update(`${owner} ${network}`).digest('hex')
+  return `tbx${hash}`.slice(0, LONGEST_INTERFACE_NAME)
 }
 
 function networkFailed(name: string, why: string, advice: string): TenantBoxError<'START_FAILED'> {

@@ -2,9 +2,11 @@ import { stat } from 'node:fs/promises'
 import type { DriverReport, DriverWarning } from '../driver.js'
 import { errnoOf } from '../errno.js'
 import { TenantBoxError } from '../errors.js'
+import { type AssignedIds, readAssignedIds, within } from './assigned-ids.js'
 import type { BoxUser, Enforcement } from './box-config.js'
 import type { Endpoint } from './engine-failure.js'
 import type { ResolvedDockerOptions } from './options.js'
+import { LET_SOCKETS_CROSS, type RegisteredRuntime, reachOf } from './runtime.js'
 
 /** The oldest API this driver speaks: Docker 20.10. */
 const OLDEST_API = [1, 41] as const
@@ -32,7 +34,7 @@ export interface EngineInfo {
   readonly PidsLimit: boolean
   readonly LiveRestoreEnabled: boolean
   readonly SecurityOptions?: readonly string[] | null
-  readonly Runtimes?: Readonly<Record<string, unknown>>
+  readonly Runtimes?: Readonly<Record<string, RegisteredRuntime>>
 }
 
 /** What this process is, and how it sees the engine. */
@@ -45,6 +47,8 @@ export interface GatewayFacts {
   readonly socketGid: number | undefined
   /** Whether the engine's own data folder exists here: a sign that both see the same files. */
   readonly seesEngineFiles: boolean
+  /** Uids and gids that this machine gives to others. */
+  readonly assignedIds: readonly AssignedIds[]
 }
 
 /** What is known of the engine as long as the driver is open. */
@@ -66,6 +70,7 @@ export async function gatewayFacts(endpoint: Endpoint, info: EngineInfo): Promis
     endpoint,
     socketGid: endpoint.kind === 'socket' ? await gidOf(endpoint.address) : undefined,
     seesEngineFiles: await exists(info.DockerRootDir),
+    assignedIds: await readAssignedIds(),
   }
 }
 
@@ -115,6 +120,8 @@ export function assertSupported(
     fail('Linux containers', `Switch it to Linux containers; it runs those of ${info.OSType}.`)
   if (runtime !== undefined && info.Runtimes && !(runtime in info.Runtimes))
     fail(`the runtime ${runtime}`, 'Register it in daemon.json, or leave docker({ runtime }) out.')
+  if (reachOf(runtimeOf(info, runtime)) === 'nothing')
+    fail(`a way to boxes under ${runtime}, which has neither a network nor shared sockets`, LET_SOCKETS_CROSS)
 }
 
 /** Pure: what the engine's facts mean for boxes. */
@@ -122,7 +129,7 @@ export function probe(
   version: EngineVersion,
   info: EngineInfo,
   gateway: GatewayFacts,
-  options: Pick<ResolvedDockerOptions, 'uids' | 'hostDataDir' | 'hostConfig'>,
+  options: Pick<ResolvedDockerOptions, 'uids' | 'hostDataDir' | 'hostConfig' | 'runtime'>,
   now: number,
 ): Probed {
   const security = new Set(
@@ -130,6 +137,7 @@ export function probe(
   )
   const remapped = security.has('rootless') || security.has('userns')
   const local = gateway.platform === 'linux' && gateway.endpoint.kind === 'socket' && !isDesktop(info)
+  const crossing = reachOf(runtimeOf(info, options.runtime)) === 'socket'
   const perTenant = local && !remapped && gateway.user?.uid === 0
   const warnings: (DriverWarning | false)[] = [
     !perTenant &&
@@ -137,6 +145,12 @@ export function probe(
         'SHARED_UID',
         `All boxes share one uid, so one tenant can use up another's per-user limits. ${sharedWhy(gateway, remapped, local)}`,
       ),
+    ...(perTenant ? within(gateway.assignedIds, options.uids) : []).map(({ holder, first, last }) =>
+      warning(
+        'UIDS_IN_USE',
+        `The uids for tenants (${options.uids.first}-${options.uids.last}) are not theirs alone: ${holder} has ${first}${last === first ? '' : `-${last}`}. Choose others with docker({ uids }).`,
+      ),
+    ),
     remapped &&
       warning(
         'REMAPPED_UIDS',
@@ -175,6 +189,11 @@ export function probe(
         'OTHER_FILES',
         'This process does not see the files that the engine sees; it probably runs in a container. Set docker({ hostDataDir }) to the path of dataDir on the host.',
       ),
+    !crossing &&
+      warning(
+        'SOCKETS_CANNOT_CROSS',
+        `The runtime ${options.runtime} keeps unix sockets in the box: the gateway cannot use its agent's, nor the box the gateway's. ${LET_SOCKETS_CROSS}`,
+      ),
     ...Object.keys(options.hostConfig).map((key) =>
       warning('HOST_CONFIG', `docker({ hostConfig }) overrides ${key} of every box.`),
     ),
@@ -183,7 +202,7 @@ export function probe(
     report: {
       engine: engineName(version, info),
       warnings: warnings.filter((entry) => entry !== false),
-      transport: local ? 'socket' : 'port',
+      transport: local && crossing ? 'socket' : 'port',
       uids: perTenant ? options.uids : undefined,
     },
     enforcement: { cpu: info.CpuCfsQuota, seccomp: security.has('seccomp'), cpus: info.NCPU },
@@ -206,6 +225,10 @@ function engineName({ Version, ApiVersion, Components }: EngineVersion, info: En
   const product = Components?.some(({ Name }) => Name.includes('Podman')) ? 'Podman' : 'Docker'
   const restart = info.LiveRestoreEnabled ? 'boxes outlive its restart' : 'its restart ends boxes'
   return `${product} ${Version} (API ${ApiVersion}, ${info.OperatingSystem}, ${restart})`
+}
+
+function runtimeOf({ Runtimes }: EngineInfo, name: string | undefined): RegisteredRuntime | undefined {
+  return name === undefined ? undefined : Runtimes?.[name]
 }
 
 function isDesktop({ OperatingSystem }: EngineInfo): boolean {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { withAccount } from '../../src/docker/accounts.js'
+import { parseAssigned } from '../../src/docker/assigned-ids.js'
 import { resolveDockerOptions } from '../../src/docker/options.js'
 import { type EngineInfo, type GatewayFacts, probe, withoutEngineGroup } from '../../src/docker/probes.js'
 import { seccompProfile } from '../../src/docker/seccomp.js'
@@ -26,6 +27,7 @@ const ROOT: GatewayFacts = {
   endpoint: { kind: 'socket', address: '/var/run/docker.sock' },
   socketGid: 998,
   seesEngineFiles: true,
+  assignedIds: [{ first: 0, last: 65_535, holder: 'somebody' }],
 }
 const USER = { ...ROOT, user: { uid: 1000, gid: 1000 } }
 const NOW = Date.UTC(2026, 0, 1)
@@ -88,11 +90,37 @@ describe('opening an engine', () => {
     expect(codes({}, { seesEngineFiles: false }, { hostDataDir: '/srv/data' })).toEqual([])
   })
 
+  it('warns of tenants’ uids that others have, where tenants have uids of their own', () => {
+    const uids = { first: 100_000, last: 165_535 }
+    const assignedIds = [
+      ...parseAssigned('alice:x:1000:1000::/home/alice:/bin/sh\nbroken', 'user', '/etc/passwd', true),
+      ...parseAssigned('alice:100000:65536\n', 'subordinate uids of', '/etc/subuid', false),
+      ...parseAssigned('staff:x:165535:', 'group', '/etc/group', true),
+    ]
+    const { warnings } = probed({}, { assignedIds }, { uids }).report
+    expect(warnings.map(({ code }) => code)).toEqual(['UIDS_IN_USE', 'UIDS_IN_USE'])
+    expect(warnings[0]?.message).toContain('subordinate uids of alice (/etc/subuid) has 100000-165535')
+    expect(codes({}, { ...USER, assignedIds }, { uids })).toEqual(['SHARED_UID'])
+    expect(codes({}, { assignedIds }, { uids: { first: 200_000, last: 300_000 } })).toEqual([])
+  })
+
   it('warns of every override', () => {
     expect(codes({}, {}, { hostConfig: { Privileged: true, CapAdd: ['NET_ADMIN'] } })).toEqual([
       'HOST_CONFIG',
       'HOST_CONFIG',
     ])
+  })
+
+  it.each([
+    [['--host-uds=all', '--network=none'], 'socket', []],
+    [['-fsgofer-host-uds=true'], 'socket', []],
+    [['--host-uds=open'], 'port', ['SOCKETS_CANNOT_CROSS']],
+    [undefined, 'port', ['SOCKETS_CANNOT_CROSS']],
+  ])('under gVisor, registered with %j, reaches boxes by a %s', (runtimeArgs, transport, warnings) => {
+    const Runtimes = { gvisor: { path: '/usr/bin/runsc', ...(runtimeArgs ? { runtimeArgs } : {}) } }
+    const { report } = probed({ Runtimes }, {}, { runtime: 'gvisor' })
+    expect(report.transport).toBe(transport)
+    expect(report.warnings.map(({ code }) => code)).toEqual(warnings)
   })
 
   it('reports the engine that is really there', async () => {

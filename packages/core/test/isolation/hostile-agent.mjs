@@ -1,6 +1,6 @@
 // An agent that turns against its gateway. Run as `node -e <this> <habit> <argument>`; the test's are the paths it names.
 import { execFileSync } from 'node:child_process'
-import { linkSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { createServer as createRawServer } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -36,8 +36,8 @@ const HABITS = {
     renameSync(SOCKET, `${SOCKET}.real`)
     const exchange = () => {
       for (let i = 0; i < 1000; i++) {
-        linkSync(`${SOCKET}.real`, SOCKET)
-        rmSync(SOCKET)
+        renameSync(`${SOCKET}.real`, SOCKET)
+        renameSync(SOCKET, `${SOCKET}.real`)
         symlinkSync(argument, SOCKET)
         rmSync(SOCKET)
       }

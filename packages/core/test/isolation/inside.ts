@@ -68,12 +68,17 @@ export class Inside {
   /** Runs a perl script, and leaves its process as it is then for as long as `work` takes. */
   async holding<T>(script: string, work: () => Promise<T>): Promise<T> {
     return this.pool.use(this.tenant, async (box) => {
-      const child = await box.spawn(['/bin/perl', '-e', `${PERL}${script}; print "held"; sleep 60`])
+      const child = await box.spawn([
+        '/bin/perl',
+        '-e',
+        `${PERL}${script}; print "held"; <STDIN>; kill -9, getpgrp`,
+      ])
       try {
         await printed(child, 'held')
         return await work()
       } finally {
-        await child.kill()
+        child.stdin.end()
+        await child.exited
       }
     })
   }

@@ -16,6 +16,8 @@ export interface Place {
   readonly socketPath: string
   /** Options of the driver beyond the defaults; none but for what this place is about. */
   readonly driver?: DockerOptions
+  /** An attacker's image that is there already. @default one is made, and removed in the end */
+  readonly image?: string
 }
 
 /** A pool with default options, an attacker's box and another tenant's beside it. */
@@ -36,6 +38,9 @@ export interface Isolation {
 export type IsolationOptions = Partial<Omit<PoolOptions, 'name' | 'driver' | 'dataDir' | 'box'>> & {
   readonly box?: Partial<PoolOptions['box']>
 }
+
+/** How dockerode reaches a socket, whatever DOCKER_HOST says. */
+export const local = (socketPath: string) => ({ socketPath, host: undefined, port: undefined })
 
 /** The engine that the tests were given. */
 export async function givenEngine(): Promise<Place> {
@@ -64,16 +69,18 @@ export function useIsolation(
 }
 
 async function setUp(
-  { socketPath, driver }: Place,
+  { socketPath, driver, ...given }: Place,
   { box, ...options }: IsolationOptions,
   undo: (() => Promise<unknown>)[],
 ): Promise<Isolation> {
-  const engine = new Docker({ socketPath, host: undefined, port: undefined })
+  const engine = new Docker(local(socketPath))
   const name = `t${randomBytes(6).toString('hex')}`
   undo.push(() => assertNothingLeft(engine, name))
-  const image = `tenantbox-test:${name}`
-  await importAttackerImage(engine, image)
-  undo.push(() => engine.getImage(image).remove({ force: true }))
+  const image = given.image ?? `tenantbox-test:${name}`
+  if (!given.image) {
+    await importAttackerImage(engine, image)
+    undo.push(() => engine.getImage(image).remove({ force: true }))
+  }
   const dataDir = await mkdtemp(join(tmpdir(), 'tenantbox-isolation-'))
   undo.push(() => rm(dataDir, { recursive: true, force: true }))
   const pool = new TenantPool({

@@ -68,7 +68,7 @@ export function fileAttacks(world: () => Isolation): void {
       ])
         expect(
           await mallory.attempt(`lstat "${guess}"; opendir D, "${guess}" or open F, "<", "${guess}"`),
-        ).toBe('ENOENT')
+        ).toMatch(/^(ENOENT|EACCES)$/)
     })
 
     it("cannot find the engine's socket, or the engine's own files", async () => {
@@ -99,7 +99,7 @@ export function fileAttacks(world: () => Isolation): void {
       const handle = '$handle = pack("i i Q", 8, 1, 2); open M, "<", "/etc/passwd"'
       const { mallory } = world()
       expect(await mallory.syscall('open_by_handle_at', `do { ${handle}; fileno M }`, '$handle', 0)).toMatch(
-        /^(EPERM|ENOSYS)$/,
+        /^(EPERM|ENOSYS|EOPNOTSUPP)$/,
       )
     })
 

@@ -41,7 +41,7 @@ export function hostileAgentAttacks(world: () => Isolation): void {
     habit: string,
     argument = '',
     use: (tenant: string) => Promise<T> = async (tenant) =>
-      (await world().pool.fetch(tenant, '/', { timeout: '5s' })).text() as T,
+      (await world().pool.fetch(tenant, '/', { timeout: habit === 'dripBody' ? '3s' : '20s' })).text() as T,
   ): Promise<T> => {
     const tenant = `${HOSTILE}${habit}@${argument}`
     try {

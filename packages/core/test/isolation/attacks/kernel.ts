@@ -7,7 +7,7 @@ const CLONE_NEWUSER = 0x10000000
 const AF_VSOCK = 40
 
 /** System calls by which kernels were broken or hosts reconfigured, and what they are for. */
-const DENIED: readonly (readonly [string, SystemCall, ...(string | number)[]])[] = [
+const DENIED: readonly (readonly [name: string, call: SystemCall, ...args: (string | number)[]])[] = [
   ['io_uring: its work passes by every filter', 'io_uring_setup', 1, '"\\0" x 120'],
   ['io_uring, entered', 'io_uring_enter', 0, 0, 0, 0, 0, 0],
   ['io_uring, registered', 'io_uring_register', 0, 0, 0, 0],
@@ -86,10 +86,11 @@ const TELLING = [
 /** The kernel that all boxes of runc share. A runtime with a kernel of its own refuses by other means. */
 export function kernelAttacks(world: () => Isolation): void {
   describe("the kernel: an attacker's box may not use", () => {
-    it.each(DENIED)('%s', async (_, call, ...args) => {
-      const expected = call === 'clone3' ? /^ENOSYS$/ : /^(EPERM|ENOSYS)$/
-      expect(await world().mallory.syscall(call, ...args)).toMatch(expected)
-    })
+    for (const [name, call, ...args] of DENIED)
+      it(name, async () => {
+        const expected = call === 'clone3' ? /^ENOSYS$/ : /^(EPERM|ENOSYS)$/
+        expect(await world().mallory.syscall(call, ...args)).toMatch(expected)
+      })
 
     it.runIf(process.arch === 'x64').each([
       ['socketcall, whose arguments no filter sees', 'socketcall'],
@@ -132,6 +133,16 @@ export function kernelAttacks(world: () => Isolation): void {
       // The engine covers some by an empty file, which can be opened.
       const read = `open(F, "<", "${file}") or return undef; sysread(F, $bytes, 1) or do { $! ||= 2; undef }`
       expect(await mallory.attempt(read)).toMatch(/^(EACCES|EPERM|ENOENT|ENXIO)$/)
+    })
+
+    it.each([
+      [
+        'less to fear from the killer of an exhausted machine',
+        'open(F, ">", "/proc/self/oom_score_adj"); print F "-900"; close F',
+      ],
+      ['more priority than others', 'setpriority(0, 0, -5) || undef'],
+    ])('%s', async (_, expression) => {
+      expect(await world().mallory.attempt(expression)).toMatch(/^(EPERM|EACCES)$/)
     })
 
     it('the cgroups it is in', async () => {

@@ -1,0 +1,62 @@
+import { existsSync, mkdirSync, readdirSync, symlinkSync } from 'node:fs'
+import { join } from 'node:path'
+import { hasApt } from './apt.mjs'
+import { find } from './commands.mjs'
+import { CACHE } from './paths.mjs'
+import { SetupError, step } from './terminal.mjs'
+import { libraryPath, programPath, unpackPackages } from './unpack.mjs'
+
+/** What only some tests need: iptables, for an engine that makes networks, and gVisor. */
+const PACKAGES = ['iptables', 'runsc']
+
+/** @param {string} name */
+const rootOf = (name) => join(CACHE, 'extras', name)
+
+/**
+ * Downloads what is neither installed nor there already. Tests that miss something say so and are left out.
+ *
+ * @param {AbortSignal} signal
+ */
+export async function unpackExtras(signal) {
+  if (process.getuid?.() !== 0 || !hasApt()) return
+  mkdirSync(join(CACHE, 'extras'), { recursive: true })
+  for (const name of PACKAGES.filter((name) => !find(name) && !existsSync(rootOf(name)))) {
+    step(`Downloading ${name} into .cache, for the tests of isolation`)
+    try {
+      await unpackPackages([name], rootOf(name), signal)
+      // On an installed system an alternative chooses between these; this is Debian's own choice.
+      if (name === 'iptables')
+        for (const program of ['iptables', 'ip6tables'])
+          symlinkSync('xtables-nft-multi', join(rootOf(name), 'usr/sbin', program))
+    } catch (error) {
+      if (!(error instanceof SetupError)) throw error
+      step(`${name} cannot be had here, so the tests that need it are left out`)
+    }
+  }
+}
+
+/**
+ * Where a program is, installed or unpacked, and the environment it needs.
+ *
+ * @param {string} name
+ * @returns {{ program: string, env: Record<string, string> } | undefined}
+ */
+export function findExtra(name) {
+  const installed = find(name)
+  if (installed) return { program: installed, env: {} }
+  const root = rootOf(name)
+  const program = find(name, programPath(root))
+  if (!program) return undefined
+  const libraries = libraryPath(root)
+  const plugins = libraries
+    .split(':')
+    .map((folder) => join(folder, 'xtables'))
+    .find((folder) => existsSync(folder) && readdirSync(folder).length > 0)
+  return {
+    program,
+    env: {
+      ...(libraries ? { LD_LIBRARY_PATH: libraries } : {}),
+      ...(plugins ? { XTABLES_LIBDIR: plugins } : {}),
+    },
+  }
+}
