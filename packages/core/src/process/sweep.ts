@@ -10,9 +10,11 @@ export function hostPath(): { readonly PATH: string } {
 }
 
 /**
- * `sweep on off` kills the processes whose mark begins with `on` but not with `off`, and looks again until there are
- * none, five times at most, should one be beyond killing. Where there is no /proc, `ps` shows environments only in one
- * line with the arguments, so those of awk must not hold the mark in one piece.
+ * `sweep on off` kills the processes whose mark begins with `on` but not with `off`, until it has found none twice in a
+ * row; it looks 25 times at most, should one be beyond killing. For a moment a process that is becoming another program
+ * has neither environment nor arguments (seen in 2 of 100 looks at one that did nothing else): as long as there is such
+ * a one, whosever it is, nothing is certain. Where there is no /proc, `ps` shows environments only in one line with the
+ * arguments, so those of awk must not hold the mark in one piece.
  */
 export const SWEEP = `
 marked() {
@@ -26,13 +28,27 @@ marked() {
       index($0, mark on) && !index($0, mark off) { print $1 }'
   fi
 }
-sweep() {
-  for _ in 1 2 3 4 5; do
-    pids=$(marked "$1" "$2")
-    [ -n "$pids" ] || return 0
-    kill -s KILL $pids 2>/dev/null
+becoming() {
+  for file in $(grep -Ls . /proc/[0-9]*/cmdline); do
+    # A thread of the kernel has no arguments either, but no program.
+    [ ! -e "\${file%cmdline}exe" ] || return 0
   done
-  return 0
+  return 1
+}
+sweep() {
+  round=0
+  clean=0
+  while [ "$round" -lt 25 ] && [ "$clean" -lt 2 ]; do
+    round=$((round + 1))
+    clean=$((clean + 1))
+    pids=$(marked "$1" "$2")
+    if [ -n "$pids" ]; then
+      kill -s KILL $pids 2>/dev/null
+      clean=0
+    elif becoming; then
+      clean=0
+    fi
+  done
 }
 `
 
