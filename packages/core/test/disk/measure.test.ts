@@ -5,7 +5,7 @@ import { setImmediate } from 'node:timers/promises'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { type Clock, systemClock } from '../../src/clock.js'
 import { type Measurement, measureTrees } from '../../src/disk/measure.js'
-import { du, makeDeepTree, makeFolder, mountTmpfs } from './trees.js'
+import { du, makeDeepTree, makeFolder } from './trees.js'
 
 const { POSITIVE_INFINITY } = Number
 const NO_BOUNDS = { entries: POSITIVE_INFINITY, names: POSITIVE_INFINITY, time: POSITIVE_INFINITY }
@@ -87,15 +87,6 @@ describe('a measurement', () => {
     await expect(measure()).rejects.toThrow(/ENOTDIR|ELOOP/)
   })
 
-  it('does not enter another filesystem, and says that there is one', async () => {
-    mkdirSync(join(tree, 'mounted'))
-    mountTmpfs(join(tree, 'mounted'))
-    writeFileSync(join(tree, 'mounted', 'big'), 'x'.repeat(1_000_000))
-    const { bytes, missed } = await measure()
-    expect(bytes).toBeLessThan(100_000)
-    expect(missed).toBe('filesystem')
-  })
-
   it('counts what has a name that is no UTF-8', async () => {
     const name = Buffer.concat([Buffer.from(`${tree}/`), Buffer.from([0xff, 0xfe])])
     mkdirSync(name)
@@ -104,7 +95,7 @@ describe('a measurement', () => {
   })
 
   it('goes 6,000 levels down and back with few descriptors', async () => {
-    makeDeepTree(tree, 6_000, true)
+    makeDeepTree(tree, 6_000, 10)
     const before = openFolders().length
     let most = 0
     let looks = 0
@@ -112,7 +103,7 @@ describe('a measurement', () => {
       if (looks++ % 500 === 0) most = Math.max(most, openFolders().length)
     })
     const { bytes, entries, missed } = await measure(NO_BOUNDS, clock)
-    expect({ entries, missed }).toEqual({ entries: 18_001, missed: undefined })
+    expect({ entries, missed }).toEqual({ entries: 12_601, missed: undefined })
     expect(bytes).toBeGreaterThan(6_000 * 4096)
     expect(most - before).toBeLessThan(50)
     expect(openFolders()).toHaveLength(before)
@@ -134,22 +125,26 @@ describe('a measurement', () => {
 })
 
 describe('a measurement that cannot see everything says so', () => {
-  it.runIf(process.getuid?.() === 0)('of a folder that it may not read', async () => {
+  it('of a folder that it may not read', async () => {
     mkdirSync(join(tree, 'open'))
     mkdirSync(join(tree, 'locked'))
     writeFileSync(join(tree, 'locked', 'big'), 'x'.repeat(1_000_000))
     writeFileSync(join(tree, 'open', 'file'), 'x'.repeat(10_000))
-    for (const folder of [dir, tree, join(tree, 'open'), join(tree, 'locked')])
-      await chown(folder, 65534, 65534)
+    // Root may read everything: somebody else measures.
+    const isRoot = process.getuid?.() === 0
+    if (isRoot)
+      for (const folder of [dir, tree, join(tree, 'open'), join(tree, 'locked')])
+        await chown(folder, 65534, 65534)
     await chmod(join(tree, 'locked'), 0)
-    process.seteuid?.(65534)
+    if (isRoot) process.seteuid?.(65534)
     try {
       const { bytes, missed } = await measure()
       expect(missed).toBe('unreadable')
       expect(bytes).toBeGreaterThan(10_000)
       expect(bytes).toBeLessThan(100_000)
     } finally {
-      process.seteuid?.(0)
+      if (isRoot) process.seteuid?.(0)
+      await chmod(join(tree, 'locked'), 0o700)
     }
     expect(await measure()).toMatchObject({ bytes: du(tree), missed: undefined })
   })
@@ -169,14 +164,14 @@ describe('a measurement that cannot see everything says so', () => {
   })
 
   it('of a tree that takes too long', async () => {
-    makeDeepTree(tree, 100, false)
+    makeDeepTree(tree, 100)
     let time = 0
     const clock = { ...systemClock, monotonic: () => time++ }
     expect(await measure({ ...NO_BOUNDS, time: 50 }, clock)).toMatchObject({ missed: 'time' })
   })
 
   it('of a deep folder moved away under its feet, and never climbs out of the tree', async () => {
-    makeDeepTree(tree, 60, true)
+    makeDeepTree(tree, 60, 1)
     writeFileSync(join(dir, 'outside'), 'x'.repeat(1_000_000))
     const level = (count: number): string => join(tree, ...Array.from({ length: count }, () => 'abcdefghij'))
     let moved = false
@@ -194,7 +189,7 @@ describe('a measurement that cannot see everything says so', () => {
 
 describe('a measurement ends', () => {
   it('when it is aborted, with nothing left open', async () => {
-    makeDeepTree(tree, 200, true)
+    makeDeepTree(tree, 200)
     const before = openFolders().length
     const controller = new AbortController()
     let looks = 0

@@ -1,36 +1,12 @@
-import { existsSync, rmSync, writeFileSync } from 'node:fs'
-import { mkdir, stat, writeFile } from 'node:fs/promises'
+import { existsSync, rmSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { type TestClock, testClock } from '../../src/testing/index.js'
-import { mountTmpfs } from '../disk/trees.js'
-import { failure, next, of, path, type Setup, setup } from './helpers.js'
+import { testClock } from '../../src/testing/index.js'
+import { failure, next, of, path, setup } from './helpers.js'
+import { fill, LIMITED, quotas, secondsUntil, workspaceOf } from './quotas.js'
 
 const MINUTE = 60_000
-const LIMITED = { image: 'agent:1', limits: { disk: '100k' } } as const
-
-const workspaceOf = ({ dataDir }: Setup, tenant: string): string => join(dataDir, tenant, 'workspace')
-
-function fill(world: Setup, tenant: string, bytes = 200_000, name = 'big'): void {
-  writeFileSync(join(workspaceOf(world, tenant), name), 'x'.repeat(bytes))
-}
-
-const quotas = ({ events }: Setup): unknown[] => of(events, 'quota').map(({ tenant, over }) => [tenant, over])
-
-/** Lets time pass until `promise` settles, each second of it long enough for a few real files to be looked at. */
-async function secondsUntil<T>(promise: Promise<T>, clock: TestClock): Promise<T> {
-  let settled = false
-  const done = (): void => {
-    settled = true
-  }
-  promise.then(done, done)
-  while (!settled) {
-    await clock.advance(1_000)
-    for (let i = 0; i < 10; i++) await stat('/')
-  }
-  return promise
-}
-
 describe('a tenant over its limit', () => {
   it('is stopped when its lease has ended, and not woken until it has shrunk', async () => {
     const clock = testClock()
@@ -155,18 +131,6 @@ describe('a tenant over its limit', () => {
     await secondsUntil(next(world.pool, 'quota'), clock)
   })
 
-  it('cannot hide files from being counted', async () => {
-    const clock = testClock()
-    const world = await setup({ clock, box: LIMITED })
-    const hidden = join(workspaceOf(world, 'a'), 'mounted')
-    await world.pool.use('a', () => mkdir(hidden))
-    mountTmpfs(hidden)
-    expect(await secondsUntil(next(world.pool, 'quota'), clock)).toMatchObject({ over: true })
-    const { message } = await failure(world.pool.ensure('a'), 'OVER_QUOTA')
-    expect(message).toContain('another filesystem')
-    expect(of(world.events, 'warning').map(({ code }) => code)).toEqual(['DISK_NOT_COUNTED'])
-  })
-
   it('does not keep the pool from closing, leased or not', async () => {
     const clock = testClock()
     const world = await setup({ clock, box: LIMITED })
@@ -200,27 +164,5 @@ describe('a tenant within its limit, or without one', () => {
     await secondsUntil(stopped, clock)
     await pool.remove('a', { data: 'delete' })
     expect((await pool.ensure('a')).state).toBe('running')
-  })
-})
-
-describe('a disk that is nearly full', () => {
-  it('is told of once, and makes everybody with a limit be measured at once', async () => {
-    const clock = testClock()
-    const world = await setup({ clock, box: { image: 'agent:1', limits: { disk: '1m' } } })
-    mountTmpfs(world.dataDir, '16m')
-    const { pool } = world
-    await pool.ensure('a')
-    await pool.ensure('b')
-    // Beyond what the first measurements found, and between two of them.
-    await clock.advance(30_000)
-    const low = next(pool, 'warning')
-    fill(world, 'a', 16_200_000)
-    const stopped = next(pool, 'transition', ({ to }) => to === 'stopped')
-    expect(await secondsUntil(low, clock)).toMatchObject({ code: 'DISK_LOW' })
-    expect(await secondsUntil(stopped, clock)).toMatchObject({ tenant: 'a', reason: 'quota' })
-    await clock.advance(5_000)
-    expect(pool.get('b')?.state).toBe('running')
-    expect(of(world.events, 'warning')).toHaveLength(1)
-    await pool.close()
   })
 })

@@ -1,8 +1,8 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
-import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises'
+import { readdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it, vi } from 'vitest'
-import { makeDeepTree, mountTmpfs } from '../disk/trees.js'
+import { makeDeepTree } from '../disk/trees.js'
 import { failure, of, type Setup, setup } from './helpers.js'
 
 const trash = ({ dataDir }: Setup): Promise<string[]> => readdir(join(dataDir, '.tenantbox', 'trash'))
@@ -36,37 +36,11 @@ describe("remove with data: 'delete'", () => {
     expect(await readFile(join(dataDir, 'a', 'workspace', 'notes'), 'utf8')).toBe('kept')
   })
 
-  it('says what it could not delete, and tries again at the next start', async () => {
-    const world = await setup()
-    const { pool, dataDir, events } = world
-    await pool.ensure('a')
-    const mounted = join(dataDir, 'a', 'workspace', 'mounted')
-    await mkdir(mounted)
-    await writeFile(join(dataDir, 'a', 'workspace', 'notes'), 'gone')
-    mountTmpfs(mounted)
-    const { leftBehind } = await pool.remove('a', { data: 'delete' })
-    const [trashed] = await trash(world)
-    expect(leftBehind).toEqual([`${trashed}/workspace`])
-    expect(await readdir(join(dataDir, '.tenantbox', 'trash', trashed as string, 'workspace'))).toEqual([
-      'mounted',
-    ])
-    // The tenant itself is free to come anew.
-    expect((await pool.ensure('a')).state).toBe('running')
-    expect(await readdir(join(dataDir, 'a', 'workspace'))).toEqual([])
-    await pool.close()
-    await world.again().start()
-    await vi.waitFor(() => expect(of(events, 'warning')).toHaveLength(1))
-    expect(of(events, 'warning')[0]).toMatchObject({
-      code: 'LEFT_BEHIND',
-      message: expect.stringContaining(leftBehind[0] as string),
-    })
-  })
-
   it('does not keep the tenant waiting for a tree that takes long to delete, nor the pool from closing or starting', async () => {
     const world = await setup()
     const { pool, dataDir } = world
     await pool.ensure('a')
-    makeDeepTree(join(dataDir, 'a', 'workspace'), 3_000, true)
+    makeDeepTree(join(dataDir, 'a', 'workspace'), 3_000)
     const removed = failure(pool.remove('a', { data: 'delete' }), 'POOL_CLOSED')
     await vi.waitFor(async () => expect(await trash(world)).toHaveLength(1))
     expect((await pool.ensure('a')).state).toBe('running')
@@ -86,7 +60,7 @@ describe("remove with data: 'delete'", () => {
     const world = await setup()
     const { pool, dataDir } = world
     await pool.ensure('a')
-    makeDeepTree(join(dataDir, 'a', 'workspace'), 500, false)
+    makeDeepTree(join(dataDir, 'a', 'workspace'), 500)
     const controller = new AbortController()
     const removed = pool.remove('a', { data: 'delete', signal: controller.signal })
     await vi.waitFor(async () => expect(await trash(world)).toHaveLength(1))
