@@ -42,7 +42,7 @@ const CHECKS = {
 /** @returns {Promise<number>} the exit code */
 export async function main() {
   const wanted = process.argv.slice(2)
-  await prepareClone(PUBLISHED, { kind: 'none', reasons: [] }, new AbortController().signal)
+  await prepareClone({ build: PUBLISHED }, { kind: 'none', reasons: [] }, new AbortController().signal)
   let failed = 0
   for (const [name, check] of Object.entries(CHECKS)) {
     if (wanted.length > 0 && !wanted.some((word) => name.includes(word))) continue

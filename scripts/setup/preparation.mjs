@@ -14,11 +14,11 @@ const TAKEN = 75
 /**
  * Brings this clone up to date, one set-up at a time: dependencies, builds, and what the engine and the images need.
  *
- * @param {{ build: readonly string[], extras: boolean }} wanted build: names of the packages to build
+ * @param {{ build: readonly string[], extras?: boolean }} wanted build: names of the packages to build
  * @param {import('./engine.mjs').EngineChoice} choice
  * @param {AbortSignal} signal
  */
-export async function prepareClone({ build, extras }, choice, signal) {
+export async function prepareClone({ build, extras = false }, choice, signal) {
   const needs = [
     ...build.map((name) => `--build=${name}`),
     ...(choice.kind === 'packages' ? ['--engine'] : []),
