@@ -132,8 +132,10 @@ export class Launcher {
     if (!box) throw new Error(`nothing to start for ${tenant.slug}`)
     const { epoch } = engine
     signal.throwIfAborted()
-    await this.#host.listen(tenant)
-    await dirs.freshen(plan.folders, plan.template.secrets, plan.owner)
+    await inPhase(tenant, 'start', async () => {
+      await this.#host.listen(tenant)
+      await dirs.freshen(plan.folders, plan.template.secrets, plan.owner)
+    })
     const bound = deadline(clock, 'wake', { signal, timeout: settings.timeouts.wake, tenant: tenant.id })
     const watch = new DeathWatch(driver, box, clock)
     tenant.generation++

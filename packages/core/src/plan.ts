@@ -51,7 +51,9 @@ export class BoxPlanner {
     const { dirs, report, clock } = this.#host
     const { box: template } = await this.#resolve(tenant, signal)
     const perTenant = template.user === undefined || template.user === 'per-tenant'
-    const { uid } = await dirs.ensure(tenant.id, tenant.slug, perTenant ? report.uids : undefined)
+    const { uid } = await inPhase(tenant, 'create', () =>
+      dirs.ensure(tenant.id, tenant.slug, perTenant ? report.uids : undefined),
+    )
     const spec = resolveFor(template, perTenant ? uid : undefined, report.transport)
     const began = clock.monotonic()
     const image = await this.#imageOf(tenant, spec, signal)

@@ -37,8 +37,7 @@ export class PoolLock {
       let holder: string | undefined
       try {
         if (tryLock(file.fd) && (await isStill(file, path))) {
-          await file.truncate(0)
-          await file.write(JSON.stringify({ pid: process.pid, host: hostname() }))
+          await sign(file)
           return new PoolLock(file)
         }
         holder = await holderOf(file)
@@ -61,6 +60,16 @@ export class PoolLock {
 
   async release(): Promise<void> {
     await this.#file.close()
+  }
+}
+
+/** Says who has the lock. */
+async function sign(file: FileHandle): Promise<void> {
+  try {
+    await file.truncate(0)
+    await file.write(JSON.stringify({ pid: process.pid, host: hostname() }))
+  } catch {
+    // A full disk: the lock holds all the same.
   }
 }
 

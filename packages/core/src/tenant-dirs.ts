@@ -194,15 +194,24 @@ export class TenantDirs {
       return { uid: file.uid }
     const uid = uids && this.#drawUid(uids)
     const text = JSON.stringify(newTenantFile(tenant, uid))
-    if (await isDirectory(root)) await writeAtomically(join(root, TENANT_FILE), text)
-    else {
-      const fresh = await this.makeFresh()
-      for (const folder of ['workspace', 'run', 'gateway', 'secrets', 'mailbox'])
-        await mkdir(join(fresh, folder), { mode: folder === 'gateway' ? 0o755 : 0o700 })
-      await writeAtomically(join(fresh, TENANT_FILE), text)
-      await rename(fresh, root)
+    try {
+      if (await isDirectory(root)) await writeAtomically(join(root, TENANT_FILE), text)
+      else await this.#makeFolder(root, text)
+    } catch (error) {
+      if (uid !== undefined) this.#uids.delete(uid)
+      throw error
     }
     return { uid }
+  }
+
+  async #makeFolder(root: string, tenantFile: string): Promise<void> {
+    const fresh = await this.makeFresh()
+    await orDelete(fresh, async () => {
+      for (const folder of ['workspace', 'run', 'gateway', 'secrets', 'mailbox'])
+        await mkdir(join(fresh, folder), { mode: folder === 'gateway' ? 0o755 : 0o700 })
+      await writeAtomically(join(fresh, TENANT_FILE), tenantFile)
+      await rename(fresh, root)
+    })
   }
 
   #drawUid({ first, last }: { first: number; last: number }): number {
@@ -233,14 +242,16 @@ export class TenantDirs {
     const fresh = `${folders.secrets}.new`
     await deleteTree(fresh)
     await mkdir(fresh, { mode: 0o700 })
-    for (const [name, value] of Object.entries(secrets)) {
-      await writeFile(join(fresh, name), value, { mode: 0o400, flag: 'wx' })
-      if (owner) await giveTo(join(fresh, name), owner)
-    }
-    await chmod(fresh, 0o500)
-    if (owner) await giveTo(fresh, owner)
-    await deleteTree(folders.secrets)
-    await rename(fresh, folders.secrets)
+    await orDelete(fresh, async () => {
+      for (const [name, value] of Object.entries(secrets)) {
+        await writeFile(join(fresh, name), value, { mode: 0o400, flag: 'wx' })
+        if (owner) await giveTo(join(fresh, name), owner)
+      }
+      await chmod(fresh, 0o500)
+      if (owner) await giveTo(fresh, owner)
+      await deleteTree(folders.secrets)
+      await rename(fresh, folders.secrets)
+    })
   }
 
   /** Notes the last activity where the next process finds it; of a tenant without a folder there is nothing to find. */
@@ -297,6 +308,16 @@ export class TenantDirs {
   async space(): Promise<{ free: number; total: number }> {
     const { bavail, blocks, bsize } = await statfs(this.#dataDir)
     return { free: bavail * bsize, total: blocks * bsize }
+  }
+}
+
+/** Leaves nothing of `fresh` behind when what fills it fails: that may well be for want of room. */
+async function orDelete(fresh: string, fill: () => Promise<void>): Promise<void> {
+  try {
+    await fill()
+  } catch (error) {
+    await deleteTree(fresh)
+    throw error
   }
 }
 

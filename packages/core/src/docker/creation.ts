@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { open, readFile, rename } from 'node:fs/promises'
+import { open, readFile, rename, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import type Docker from 'dockerode'
 import type { BoxIdentity, BoxRecord, BoxRef, DriverCall, ResolvedBoxSpec } from '../driver.js'
@@ -168,10 +168,15 @@ async function replaceFile(path: string, text: string): Promise<void> {
   const fresh = `${path}.${randomUUID()}`
   const file = await open(fresh, 'wx', 0o644)
   try {
-    await file.chmod(0o644)
-    await file.writeFile(text)
-  } finally {
-    await file.close()
+    try {
+      await file.chmod(0o644)
+      await file.writeFile(text)
+    } finally {
+      await file.close()
+    }
+    await rename(fresh, path)
+  } catch (error) {
+    await unlink(fresh)
+    throw error
   }
-  await rename(fresh, path)
 }
