@@ -26,7 +26,7 @@ export interface LaunchHost {
   readonly disk: Pick<Disk, 'prepare'>
   readonly admission: Pick<Admission, 'start'>
   readonly engine: Pick<EngineConnection, 'epoch' | 'lost'>
-  readonly reconciler: Pick<Reconciler, 'exitOf'>
+  readonly reconciler: Pick<Reconciler, 'exitOf' | 'refresh'>
   /** Opens the way from the box to the gateway. */
   listen(tenant: Tenant): Promise<void>
   beginLife(tenant: Tenant, box: BoxRef, startedAt: number): Life
@@ -54,14 +54,27 @@ export class Launcher {
 
   async launch(tenant: Tenant, phases: Phases, signal: AbortSignal): Promise<void> {
     const plan = await this.#host.planner.plan(tenant, phases, signal)
-    await this.#host.disk.prepare(tenant, plan.spec.limits.disk, signal)
+    await inPhase(tenant, 'create', () => this.#host.disk.prepare(tenant, plan.spec.limits.disk, signal))
     tenant.drifted = tenant.box !== undefined && tenant.spec !== plan.hash
     const asked = tenant.rebuildAsked
     tenant.rebuildAsked = false
     if (tenant.drifted && (asked || (this.#host.onDrift === 'next-wake' && !this.#isRefused(plan.hash))))
       return this.#rebuild(tenant, plan, phases, signal)
     if (!tenant.box) await this.#create(tenant, plan, phases, signal)
-    await this.#start(tenant, plan, phases, signal)
+    try {
+      await this.#start(tenant, plan, phases, signal)
+    } catch (error) {
+      if (!(await this.#isGone(tenant, error, signal))) throw error
+      await this.#create(tenant, plan, phases, signal)
+      await this.#start(tenant, plan, phases, signal)
+    }
+  }
+
+  /** Whether a start failed because somebody had removed the box, unheard of until then. */
+  async #isGone(tenant: Tenant, error: unknown, signal: AbortSignal): Promise<boolean> {
+    if (!isTenantBoxError(error, 'START_FAILED') || error.details.phase !== 'start') return false
+    await this.#host.reconciler.refresh(tenant, signal)
+    return tenant.state === 'absent'
   }
 
   /** Whether the tenant's box was made from another spec than the present one; noted on the tenant. */

@@ -159,6 +159,16 @@ describe('what others do to a box', () => {
     expect((await pool.ensure('a')).state).toBe('running')
   })
 
+  it('is found out by a wake that comes before its event', async () => {
+    const { pool, engine } = await setup()
+    await pool.ensure('a')
+    await pool.stop('a')
+    engine.faults.relayEvents(() => undefined)
+    engine.box('a')?.remove()
+    expect((await pool.ensure('a')).state).toBe('running')
+    expect(engine.maxLive('a')).toBe(1)
+  })
+
   it('is not confused by an event that comes late', async () => {
     const { pool, engine, events } = await setup()
     const late: (() => void)[] = []
