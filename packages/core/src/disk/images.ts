@@ -4,7 +4,6 @@ import pLimit from 'p-limit'
 import type { Clock } from '../clock.js'
 import type { DriverWarning } from '../driver.js'
 import { errnoOf } from '../errno.js'
-import { inPhase } from '../start-failure.js'
 import type { Tenant } from '../tenant.js'
 import type { TenantDirs, TenantFolders } from '../tenant-dirs.js'
 import { toMessage } from '../text.js'
@@ -62,11 +61,9 @@ export class DiskImages implements Disk {
     const folders = this.#host.dirs.folders(tenant.slug)
     const size = await sizeOf(folders.image)
     if (size === undefined && limit === undefined) return
-    await inPhase(tenant, 'create', async () => {
-      if (limit !== undefined && size === undefined) await this.#make(tenant, folders, limit)
-      if (limit !== undefined && size !== undefined) await this.#fit(tenant, folders, size, limit)
-      await this.#mount(tenant.slug)
-    })
+    if (limit !== undefined && size === undefined) await this.#make(tenant, folders, limit)
+    if (limit !== undefined && size !== undefined) await this.#fit(tenant, folders, size, limit)
+    await this.#mount(tenant.slug)
   }
 
   settled(): void {

@@ -66,9 +66,11 @@ export class DiskWatch implements Disk {
 
   async prepare(tenant: Tenant, limit: number | undefined, signal: AbortSignal): Promise<void> {
     if (await this.#host.dirs.hasImage(tenant.slug)) throw inAnImage(tenant)
-    if (limit === undefined) return this.#forget(tenant)
+    // Most pools have no limit, and remember nothing of anybody.
+    if (limit === undefined && !this.#mayHaveLimit(tenant)) return
     const usage = this.#usageOf(tenant)
     setLimit(usage, limit, this.#host.settings)
+    if (limit === undefined) return
     // Whoever was over may have been made smaller meanwhile, and who is met for the first time may be anything.
     if (usage.verdict !== 'within') await this.#measure(tenant, usage, limit, signal)
     if (usage.verdict === 'over') throw overQuota(tenant, usage, limit)
@@ -237,9 +239,9 @@ export class DiskWatch implements Disk {
   }
 }
 
-/** What was within one limit need not be within another. */
+/** What was within one limit need not be within another, and without a limit nothing is over. */
 function setLimit(usage: Usage, limit: number | undefined, settings: Settings): void {
-  if (usage.limit !== limit && usage.verdict === 'within') usage.verdict = 'unknown'
+  if (limit === undefined || (usage.limit !== limit && usage.verdict === 'within')) usage.verdict = 'unknown'
   usage.limit = limit
   usage.settings = settings
 }

@@ -340,6 +340,16 @@ describe('a tenant from before there were images', () => {
 })
 
 describe('what cannot be', () => {
+  it('a start, leaves nothing mounted', async () => {
+    const made = await world()
+    await made.pool.ensure('a')
+    await made.pool.close({ boxes: 'stop' })
+    made.engine.down()
+    await failure(made.again().start(), 'ENGINE_UNAVAILABLE')
+    expect(mountsBelow(made.dataDir)).toEqual([])
+    expect(loopDevices(made.dataDir)).toEqual([])
+  })
+
   it('is said at the start, refused under strict, and watched instead', async () => {
     const made = await world()
     run('chown', '65534:65534', made.dataDir)

@@ -148,6 +148,24 @@ describe('a tenant over its limit', () => {
 })
 
 describe('a tenant within its limit, or without one', () => {
+  it('is over no more when its limit is taken away', async () => {
+    const clock = testClock()
+    const world = await setup({ clock, box: LIMITED, timeouts: { lease: false } })
+    const { pool } = world
+    const lease = await pool.lease('a')
+    fill(world, 'a')
+    await secondsUntil(next(pool, 'quota'), clock)
+    pool.update({ box: { image: 'agent:1' } })
+    // Long enough for whoever was to be stopped to be looked at again.
+    await clock.advance(6 * 60_000)
+    lease.release()
+    await clock.advance(6 * 60_000)
+    expect(pool.get('a')?.state).toBe('running')
+    await pool.stop('a')
+    expect((await pool.ensure('a')).state).toBe('running')
+    expect(clock.pending.filter((timer) => timer.in <= 1_000)).toEqual([])
+  })
+
   it('costs nothing without one', async () => {
     const clock = testClock()
     const world = await setup({ clock })
