@@ -12,8 +12,8 @@ export const DEFENCES = [
   {
     name: 'the socket is held and checked before it is connected to (O_PATH, O_NOFOLLOW)',
     file: 'packages/core/src/unix-socket.ts',
-    from: 'await (LINUX ? dialHeld(directory, name, signal) : dialByPath(join(directory, name), signal))',
-    to: 'await connected(connect(join(directory, name)), signal)',
+    from: 'O_PATH | constants.O_NOFOLLOW)\n    if (!fstatSync',
+    to: 'O_PATH)\n    if (!fstatSync',
     suite: 'isolation/hostile-agent',
     test: "a symlink to another tenant's agent",
   },
@@ -100,8 +100,8 @@ export const DEFENCES = [
   {
     name: 'the limit of memory',
     file: DRIVER,
-    from: 'Memory: memory,',
-    to: 'Memory: memory * 4,',
+    from: 'Memory: memory,\n    MemorySwap: memory,',
+    to: 'Memory: memory * 4,\n    MemorySwap: memory * 4,',
     suite: 'isolation/load',
     test: 'cannot take more than its memory',
   },
@@ -110,8 +110,8 @@ export const DEFENCES = [
     file: DRIVER,
     from: '...(enforcement.cpu ? {',
     to: '...(enforcement.cpu && !spec ? {',
-    suite: 'isolation/load',
-    test: 'cannot use more CPU than its share',
+    suite: 'docker/hardening',
+    test: 'is bounded in memory, swap, CPU',
   },
   {
     name: 'the limit of open files',
