@@ -20,6 +20,7 @@ import { TenantBoxError } from './errors.js'
 import { slugOf } from './identity.js'
 import { canonicalJson, readJson, writeAtomically } from './json-file.js'
 import { openPoolFile } from './pool-file.js'
+import { isTenantFile, newTenantFile } from './tenant-file.js'
 import { toMessage } from './text.js'
 import { Trash } from './trash.js'
 
@@ -38,13 +39,6 @@ export interface TenantFolders {
   readonly image: string
   /** Where that is mounted; workspace and run are mounted from it in turn. */
   readonly disk: string
-}
-
-interface TenantFile {
-  readonly version: 1
-  readonly id: string
-  readonly createdAt: string
-  readonly uid?: number
 }
 
 /** A tenant as its folder remembers it. */
@@ -342,14 +336,4 @@ async function isDirectory(path: string): Promise<boolean> {
     if (errnoOf(error) === 'ENOENT') return false
     throw error
   }
-}
-
-function newTenantFile(id: string, uid: number | undefined): TenantFile {
-  return { version: 1, id, createdAt: new Date().toISOString(), ...(uid === undefined ? {} : { uid }) }
-}
-
-function isTenantFile(value: unknown): value is TenantFile {
-  if (value === null || typeof value !== 'object') return false
-  const { id, uid } = value as { id?: unknown; uid?: unknown }
-  return typeof id === 'string' && (uid === undefined || Number.isSafeInteger(uid))
 }
