@@ -60,6 +60,22 @@ export class Folder implements Disposable {
     }
   }
 
+  /**
+   * Opens a folder of the workspace. The path to the workspace is trusted, so that the workspace itself need not be held
+   * for that.
+   */
+  static in(directory: string, name: string, options: { create?: boolean } = {}): Folder {
+    const location = `${directory}/${name}`
+    try {
+      if (!LINUX) assertNoSymlink(location)
+      return new Folder(openSync(location, ENTER), location, name)
+    } catch {
+      // What it is, and whether it is to be made, is seen from the workspace.
+      using root = Folder.root(directory)
+      return root.enter(name, options)
+    }
+  }
+
   /** Opens the sub-folder `name`, making it if asked to. */
   enter(name: string, options: { create?: boolean } = {}): Folder {
     const path = this.pathOf(name)
@@ -162,8 +178,10 @@ export function walk(
   names: readonly string[],
   options: { create?: boolean } = {},
 ): Folder {
-  let folder = Folder.root(directory)
-  for (const name of names) {
+  const [first, ...rest] = names
+  if (first === undefined) return Folder.root(directory)
+  let folder = Folder.in(directory, first, options)
+  for (const name of rest) {
     using above = folder
     folder = above.enter(name, options)
   }

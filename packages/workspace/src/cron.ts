@@ -5,6 +5,7 @@ const HOUR = 3_600_000
 /** Clocks are changed by less than this. */
 const GUARD = 3 * HOUR
 const MAX_CACHED = 128
+const SOME_DAY = new Date(0)
 const MAX_LENGTH = 100
 
 /**
@@ -40,6 +41,7 @@ export class CronPattern {
     } catch {
       return 'is not a pattern: see the fields minute, hour, day of the month, month, day of the week'
     }
+    if (!cron.nextRun(SOME_DAY)) return 'never matches: there is no such day'
     const pattern = new CronPattern(cron, named?.[1] === 'hourly' || fields[1]?.startsWith('*') === true)
     // A parsed pattern takes tens of kilobytes; most tenants use the same few.
     if (CronPattern.#cache.size >= MAX_CACHED) CronPattern.#cache.clear()

@@ -3,8 +3,6 @@ import type { Schedule } from './schedule.js'
 import { parseDuration, parseTime } from './time.js'
 import { Zone } from './zone.js'
 
-/** So many dues are counted one by one; that there were more is of no interest. */
-export const MAX_COUNTED = 10_000
 const HOUR = 3_600_000
 
 /** When a schedule is due, in milliseconds since the epoch. */
@@ -13,12 +11,13 @@ export interface Recurrence {
   readonly start: number
   /** The first due after an instant. */
   next(after: number): number | undefined
-  /** How many dues lie after `after` and not after `until`, up to {@link MAX_COUNTED}, and the last `keep` of them. */
-  between(
-    after: number,
-    until: number,
-    keep: number,
-  ): { readonly count: number; readonly last: readonly number[] }
+  /** How many dues lie after `after` and not after `until`, up to a limit, and the last `keep` of them. */
+  between(after: number, until: number, keep: number, limit: number): Dues
+}
+
+export interface Dues {
+  readonly count: number
+  readonly last: readonly number[]
 }
 
 /** Works out when a schedule is due; or says what is wrong with it. */
@@ -66,12 +65,12 @@ function regular(start: number, until: number, from: number, step: number): Recu
       const due = from + stepsTo(after) * step
       return due <= until ? due : undefined
     },
-    between(after, end, keep) {
+    between(after, end, keep, limit) {
       const first = stepsTo(after)
       const last = Math.floor((Math.min(end, until) - from) / step)
       const count = Math.max(0, last - first + 1)
       const kept = Array.from({ length: Math.min(count, keep) }, (_, index) => from + (last - index) * step)
-      return { count: Math.min(count, MAX_COUNTED), last: kept.reverse() }
+      return { count: Math.min(count, limit), last: kept.reverse() }
     },
   }
 }
@@ -81,23 +80,22 @@ function byCron(start: number, until: number, pattern: CronPattern, zone: Zone):
     const due = pattern.next(Math.max(after, start), zone)
     return due !== undefined && due <= until ? due : undefined
   }
-  const walk = (after: number, end: number) => {
+  const walk = (after: number, end: number, limit: number) => {
     const dues: number[] = []
-    for (let due = next(after); due !== undefined && due <= end && dues.length < MAX_COUNTED; due = next(due))
+    for (let due = next(after); due !== undefined && due <= end && dues.length < limit; due = next(due))
       dues.push(due)
     return dues
   }
   return {
     start,
     next,
-    between(after, end, keep) {
-      const dues = walk(after, end)
-      if (dues.length < MAX_COUNTED) return { count: dues.length, last: keep === 0 ? [] : dues.slice(-keep) }
+    between(after, end, keep, limit) {
+      const dues = walk(after, end, limit)
+      if (dues.length < limit) return { count: dues.length, last: dues.slice(-keep) }
       // Too many to walk through all of them: look back from the end, further and further.
       for (let back = HOUR; ; back *= 4) {
-        const last = walk(Math.max(after, end - back), end)
-        if (last.length >= keep || end - back <= after)
-          return { count: MAX_COUNTED, last: keep === 0 ? [] : last.slice(-keep) }
+        const last = walk(Math.max(after, end - back), end, Number.POSITIVE_INFINITY)
+        if (last.length >= keep || end - back <= after) return { count: limit, last: last.slice(-keep) }
       }
     },
   }

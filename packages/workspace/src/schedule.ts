@@ -65,7 +65,7 @@ export interface Due<P extends Json = Json> {
   tenant: string
   /** ISO 8601, UTC. */
   dueAt: string
-  /** How many earlier dues it stands for, which are not handed over. Counted up to 10,000. */
+  /** How many earlier dues it stands for, which are not handed over. Counted up to 2,000. */
   missed: number
   schedule: Schedule<P>
 }

@@ -9,6 +9,11 @@ import { checkSchedule, parseSchedules, type RawSchedules } from './schedule-che
 import { checkWith } from './schema.js'
 import { VersionedFile } from './versioned-file.js'
 
+export interface ValidSchedule {
+  readonly schedule: Schedule
+  readonly recurrence: Recurrence
+}
+
 export const SCHEDULES_FILE = 'SCHEDULES.json'
 export const SCHEDULES_LIMIT = 1024 * 1024
 const WHEN = ['at', 'every', 'cron', 'from'] as const
@@ -48,8 +53,7 @@ export class Schedules<P extends Json = Json> {
   /** @throws WorkspaceError `INVALID_SCHEDULE`, also for an `id` that is taken; `TOO_LARGE`, `INVALID_FILE` */
   async add(schedule: NewSchedule<P>): Promise<Schedule<P>> {
     const { id = randomUUID(), enabled = true, createdAt = new Date().toISOString(), ...rest } = schedule
-    const added = clean({ id, enabled, createdAt, ...rest })
-    await this.#checkPayload(added)
+    const added = clean({ id, enabled, createdAt, ...rest, ...(await this.#checkedPayload(schedule)) })
     await this.#edit((raw) => {
       assertValid(added, raw.timezone)
       if (raw.schedules.some((other) => isObject(other) && other.id === id))
@@ -61,13 +65,13 @@ export class Schedules<P extends Json = Json> {
 
   /** @throws WorkspaceError `NOT_FOUND` when there is no schedule with that id; as `add` */
   async update(id: string, patch: SchedulePatch<P>): Promise<Schedule<P>> {
-    await this.#checkPayload(patch)
+    const checked = { ...patch, ...(await this.#checkedPayload(patch)), id }
     let updated: Readonly<Record<string, unknown>> = {}
     await this.#edit((raw) => {
       const index = raw.schedules.findIndex((other) => isObject(other) && other.id === id)
       const old = raw.schedules[index]
       if (!isObject(old)) throw noSchedule(id)
-      updated = patched(old, { ...patch, id })
+      updated = patched(old, checked)
       assertValid(updated, raw.timezone)
       return raw.schedules.with(index, updated)
     })
@@ -130,27 +134,30 @@ export class Schedules<P extends Json = Json> {
     })
   }
 
-  async #checkPayload({ payload }: { payload?: Json | null }): Promise<void> {
-    if (payload === undefined || payload === null) return
+  async #checkedPayload({ payload }: { payload?: Json | null }): Promise<{ payload?: Json }> {
+    if (payload === undefined || payload === null) return {}
     const checked = await checkWith(this.#schema, payload)
     if ('fault' in checked) throw invalidSchedule(`payload ${checked.fault}`)
+    return { payload: checked.value }
   }
 }
 
-/** The schedules of a file that can be used; of two with the same id the first. */
-export function validSchedules(
+/** The schedules of a file that can be used, one at a time; of two with the same id the first. */
+export function* validSchedules(
   raw: RawSchedules,
   onFault: (message: string) => void,
-): { schedule: Schedule; recurrence: Recurrence }[] {
-  const found = new Map<string, { schedule: Schedule; recurrence: Recurrence }>()
+): Generator<ValidSchedule> {
+  const ids = new Set<string>()
   for (const [index, item] of raw.schedules.entries()) {
     const checked = checkSchedule(item, raw.timezone)
-    if ('fault' in checked) onFault(`The schedule at index ${index} is left out: ${checked.fault}.`)
-    else if (found.has(checked.schedule.id))
+    if ('fault' in checked) onFault(`The schedule at index ${index} is left out: it ${checked.fault}.`)
+    else if (ids.has(checked.schedule.id))
       onFault(`The schedule at index ${index} is left out: its id is that of an earlier one.`)
-    else found.set(checked.schedule.id, checked)
+    else {
+      ids.add(checked.schedule.id)
+      yield checked
+    }
   }
-  return [...found.values()]
 }
 
 function parsed(bytes: Buffer): RawSchedules {

@@ -1,8 +1,7 @@
 const MAX_CACHED = 500
-const MINUTE = 60_000
-const DAY = 24 * 60 * MINUTE
-/** No offset changes within one of these. */
-const BUCKET = 15 * MINUTE
+const DAY = 24 * 3_600_000
+const MAX_DAYS = 4000
+const CHANGES = Symbol('changes')
 
 /*
  * Local times are handled as "wall" times: the milliseconds that a clock on the wall would show if it were UTC. A zone's
@@ -12,8 +11,8 @@ const BUCKET = 15 * MINUTE
 /** A time zone, as the system's `Intl` knows it. */
 export class Zone {
   readonly #format: Intl.DateTimeFormat | undefined
-  #bucket = Number.NaN
-  #offset = 0
+  /** Asking `Intl` takes microseconds, and the same days are asked about again and again. */
+  readonly #days = new Map<number, number | typeof CHANGES>()
 
   private constructor(format: Intl.DateTimeFormat | undefined) {
     this.#format = format
@@ -59,12 +58,15 @@ export class Zone {
   /** Milliseconds by which local time is ahead of UTC at an instant. */
   offsetAt(instant: number): number {
     if (!this.#format) return 0
-    const bucket = Math.floor(instant / BUCKET)
-    if (bucket !== this.#bucket) {
-      this.#offset = this.#wallAt(this.#format, bucket * BUCKET) - bucket * BUCKET
-      this.#bucket = bucket
+    const day = Math.floor(instant / DAY)
+    let offset = this.#days.get(day)
+    if (offset === undefined) {
+      const morning = this.#askOffset(this.#format, day * DAY)
+      offset = morning === this.#askOffset(this.#format, (day + 1) * DAY) ? morning : CHANGES
+      if (this.#days.size >= MAX_DAYS) this.#days.clear()
+      this.#days.set(day, offset)
     }
-    return this.#offset
+    return offset === CHANGES ? this.#askOffset(this.#format, instant) : offset
   }
 
   /** The instants at which a clock shows `wall`: one, two when clocks were turned back, none when it was skipped. */
@@ -83,10 +85,11 @@ export class Zone {
     return this.instantsOf(wall)[0] ?? wall - this.offsetAt(wall - DAY)
   }
 
-  #wallAt(format: Intl.DateTimeFormat, instant: number): number {
-    const [month = 1, day = 1, year = 0, hour = 0, minute = 0, second = 0] = (
-      format.format(instant).match(/\d+/g) ?? []
+  #askOffset(format: Intl.DateTimeFormat, instant: number): number {
+    const second = Math.floor(instant / 1000) * 1000
+    const [month = 1, day = 1, year = 0, hour = 0, minute = 0, seconds = 0] = (
+      format.format(second).match(/\d+/g) ?? []
     ).map(Number)
-    return Date.UTC(year, month - 1, day, hour, minute, second)
+    return Date.UTC(year, month - 1, day, hour, minute, seconds) - second
   }
 }

@@ -1,12 +1,15 @@
+import { randomUUID } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { type FileHandle, mkdir, open, rename } from 'node:fs/promises'
+import { type FileHandle, mkdir, open, readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { errnoOf, systemFailure, WorkspaceError } from '../errors.js'
 import { isObject } from '../json.js'
-import { type Entry, Ledger } from './ledger.js'
+import { type Entry, type IsObsolete, Ledger } from './ledger.js'
 
 const FILE = 'journal.jsonl'
+/** Ends the name of a journal that is not complete yet. */
+const STAGED = '.new'
 const COMPACT_BYTES = 1024 * 1024
 
 interface Batch {
@@ -29,22 +32,26 @@ interface PromiseWithResolvers {
 export class Journal {
   readonly ledger: Ledger
   readonly #directory: string
+  readonly #isObsolete: IsObsolete
   #handle: FileHandle | undefined
   #bytes = 0
   #compacted = 0
   #batch: Batch | undefined
   #writing: Promise<void> | undefined
 
-  private constructor(directory: string, ledger: Ledger) {
+  private constructor(directory: string, ledger: Ledger, isObsolete: IsObsolete) {
     this.#directory = directory
     this.ledger = ledger
+    this.#isObsolete = isObsolete
   }
 
-  /** Reads what an earlier process has left, and takes over from it. */
-  static async open(directory: string): Promise<Journal> {
+  /** Reads what an earlier process has left, and takes over from it. Asks `isObsolete` when it is time to forget. */
+  static async open(directory: string, isObsolete: IsObsolete): Promise<Journal> {
     try {
       await mkdir(directory, { recursive: true, mode: 0o700 })
-      const journal = new Journal(directory, await read(join(directory, FILE)))
+      // Left behind by who died while writing one.
+      for (const name of await readdir(directory)) if (name.endsWith(STAGED)) await rm(join(directory, name))
+      const journal = new Journal(directory, await read(join(directory, FILE)), isObsolete)
       await journal.#compact()
       return journal
     } catch (error) {
@@ -67,11 +74,6 @@ export class Journal {
   /** False after a failure: then what was recorded last may not be on the disk until something else is. */
   get isSound(): boolean {
     return this.#handle !== undefined
-  }
-
-  /** Whether it has grown so much that {@link Ledger.forget} is worth the while: it will be compacted at the next write. */
-  get isLarge(): boolean {
-    return this.#bytes > COMPACT_BYTES && this.#bytes > 4 * this.#compacted
   }
 
   async close(): Promise<void> {
@@ -107,12 +109,10 @@ export class Journal {
   }
 
   async #writeBatch({ text, durable }: Batch): Promise<void> {
-    if (!this.#handle || this.isLarge) {
-      await this.#assertOwner()
-      await this.#compact()
-      return
-    }
     await this.#assertOwner()
+    const isLarge = this.#bytes > COMPACT_BYTES && this.#bytes > 4 * this.#compacted
+    if (isLarge) this.ledger.forget(this.#isObsolete)
+    if (!this.#handle || isLarge) return await this.#compact()
     await this.#handle.appendFile(text)
     this.#bytes += text.length
     if (durable) await this.#handle.datasync()
@@ -125,7 +125,8 @@ export class Journal {
 
   async #compact(): Promise<void> {
     const name = join(this.#directory, FILE)
-    const fresh = await open(`${name}.new`, 'w', 0o600)
+    const staged = `${name}.${randomUUID()}${STAGED}`
+    const fresh = await open(staged, 'wx', 0o600)
     try {
       this.#bytes = 0
       let text = ''
@@ -139,10 +140,11 @@ export class Journal {
       await fresh.appendFile(text)
       this.#bytes += text.length
       await fresh.sync()
-      await rename(`${name}.new`, name)
+      await rename(staged, name)
       await syncDirectory(this.#directory)
     } catch (error) {
       await fresh.close()
+      await rm(staged, { force: true })
       throw error
     }
     this.#compacted = this.#bytes

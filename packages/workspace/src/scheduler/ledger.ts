@@ -13,6 +13,9 @@ export type Entry =
   | { readonly type: 'done'; readonly tenant: string; readonly id: string }
   | { readonly type: 'mark'; readonly tenant: string; readonly schedule: string; readonly at: number }
 
+/** Whether a mark, and when it was set, is needed no more. */
+export type IsObsolete = (tenant: string, schedule: string, at: number) => boolean
+
 /** Which dues were claimed and which were handed over, in memory. */
 export class Ledger {
   readonly #accounts = new Map<string, Account>()
@@ -43,7 +46,7 @@ export class Ledger {
   }
 
   /** Forgets marks that nobody needs any more. */
-  forget(isObsolete: (tenant: string, schedule: string, at: number) => boolean): void {
+  forget(isObsolete: IsObsolete): void {
     for (const [tenant, { marks, pending }] of this.#accounts) {
       for (const [schedule, at] of marks) if (isObsolete(tenant, schedule, at)) marks.delete(schedule)
       if (marks.size === 0 && pending.size === 0) this.#accounts.delete(tenant)

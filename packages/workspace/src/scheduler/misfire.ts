@@ -10,9 +10,17 @@ export interface Policy {
   readonly catchUpLimit: number
 }
 
+export interface Settled {
+  readonly dues: readonly Due[]
+  /** The last due that this settles. */
+  readonly mark: number
+  /** How many dues were counted for it. */
+  readonly counted: number
+}
+
 /**
  * What is to be handed over of all that a schedule was due for after `after` and up to `now`, oldest first; and up to
- * where that is settled. Undefined when it was not due.
+ * where that is settled. No more than `limit` dues are counted. Undefined when it was not due.
  */
 export function settle(
   tenant: string,
@@ -21,10 +29,11 @@ export function settle(
   after: number,
   now: number,
   policy: Policy,
-): { readonly dues: readonly Due[]; readonly mark: number } | undefined {
+  limit: number,
+): Settled | undefined {
   const misfire = schedule.misfire ?? policy.misfire
   const keep = misfire === 'all' ? policy.catchUpLimit : 1
-  const { count, last } = recurrence.between(after, now, keep)
+  const { count, last } = recurrence.between(after, now, keep, Math.max(limit, keep))
   const mark = last.at(-1)
   if (mark === undefined) return undefined
   const kept = misfire === 'skip' ? last.filter((at) => now - at <= GRACE_MS) : last
@@ -33,5 +42,5 @@ export function settle(
     const missed = index === 0 && misfire !== 'skip' ? count - kept.length : 0
     return { id: `${schedule.id}@${dueAt}`, tenant, dueAt, missed, schedule }
   })
-  return { dues, mark }
+  return { dues, mark, counted: count }
 }

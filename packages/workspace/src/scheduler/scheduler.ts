@@ -3,13 +3,13 @@ import { errnoOf, isWorkspaceError, WorkspaceError } from '../errors.js'
 import type { Json } from '../json.js'
 import type { Problem } from '../problem.js'
 import type { Due } from '../schedule.js'
-import { SCHEDULES_FILE } from '../schedules.js'
+import { SCHEDULES_FILE, type ValidSchedule } from '../schedules.js'
 import { DueQueue } from './due-queue.js'
 import { Journal } from './journal.js'
 import type { Entry, Ledger } from './ledger.js'
 import { type ResolvedSchedulerOptions, resolveOptions, type SchedulerOptions } from './options.js'
 import { SchedulesWatch } from './schedules-watch.js'
-import { type ReadSchedule, readSchedules } from './tenant-schedules.js'
+import { readSchedules } from './tenant-schedules.js'
 import { TrackedTenant } from './tracked-tenant.js'
 
 /** The clock may be set, and timers do not notice: it is looked at this often. */
@@ -58,7 +58,7 @@ export class Scheduler<P extends Json = Json> implements AsyncDisposable {
     if (this.#state !== 'new')
       throw new WorkspaceError('CLOSED', 'A scheduler starts once. Make a new one.', {})
     this.#state = 'open'
-    this.#journal = await Journal.open(this.#options.stateDir)
+    this.#journal = await Journal.open(this.#options.stateDir, (...mark) => this.#isObsolete(...mark))
     this.#arm()
     await this.#look()
   }
@@ -123,9 +123,11 @@ export class Scheduler<P extends Json = Json> implements AsyncDisposable {
       do {
         tracked.reading = 'now'
         if (!tracked.watch.arm()) this.#onUnwatched(tracked)
+        const began = performance.now()
         const report = (problem: Problem) => this.#tell({ ...problem, tenant })
         const schedules = await readSchedules(directory, this.#options.maxPerTenant, report)
-        if (schedules) this.#plan(tracked, schedules)
+        if (schedules) await this.#plan(tracked, schedules)
+        tracked.watch.wasRead(performance.now() - began)
       } while (isWanted(tracked) && this.#state === 'open')
     } finally {
       tracked.reading = 'no'
@@ -133,11 +135,11 @@ export class Scheduler<P extends Json = Json> implements AsyncDisposable {
     }
   }
 
-  #plan(tracked: TrackedTenant, schedules: readonly ReadSchedule[]): void {
+  async #plan(tracked: TrackedTenant, schedules: readonly ValidSchedule[]): Promise<void> {
     const { tenant } = tracked
     const at = this.#options.clock.now()
     for (const schedule of tracked.replace(schedules)) this.#note({ type: 'mark', tenant, schedule, at })
-    tracked.plan(this.#ledger.of(tenant).marks)
+    await tracked.plan(this.#ledger.of(tenant).marks)
   }
 
   /** Puts the tenant where it belongs in the queue, unless it is being served: then that does so at its end. */
@@ -209,9 +211,9 @@ export class Scheduler<P extends Json = Json> implements AsyncDisposable {
     try {
       if (entries.length > 0) await this.#record(entries)
     } finally {
-      tracked.plan(
-        this.#ledger.of(tenant).marks,
+      tracked.planSome(
         found.marks.map(([schedule]) => schedule),
+        this.#ledger.of(tenant).marks,
       )
     }
   }
@@ -226,10 +228,8 @@ export class Scheduler<P extends Json = Json> implements AsyncDisposable {
   }
 
   async #record(entries: readonly Entry[]): Promise<void> {
-    const journal = this.#opened
-    if (journal.isLarge) this.#forget(journal.ledger)
     try {
-      await journal.record(entries)
+      await this.#opened.record(entries)
     } catch (error) {
       if (isWorkspaceError(error, 'CLOSED')) this.#giveUp(error)
       throw error
@@ -244,12 +244,10 @@ export class Scheduler<P extends Json = Json> implements AsyncDisposable {
   }
 
   /** Marks are kept for as long as their schedule, and a while longer: a file may be broken, or replaced in two steps. */
-  #forget(ledger: Ledger): void {
-    const oldest = this.#options.clock.now() - KEEP_MARKS_MS
-    ledger.forget((tenant, schedule, at) => {
-      if (this.#tenants.get(tenant)?.has(schedule)) return false
-      return at < oldest || ledger.of(tenant).marks.size > 4 * this.#options.maxPerTenant
-    })
+  #isObsolete(tenant: string, schedule: string, at: number): boolean {
+    if (this.#tenants.get(tenant)?.has(schedule)) return false
+    const { clock, maxPerTenant } = this.#options
+    return at < clock.now() - KEEP_MARKS_MS || this.#ledger.of(tenant).marks.size > 4 * maxPerTenant
   }
 
   /** Another scheduler has taken over. */

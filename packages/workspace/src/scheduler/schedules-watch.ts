@@ -3,8 +3,9 @@ import { watchFolder } from '../file-changes.js'
 import { SCHEDULES_FILE } from '../schedules.js'
 import type { Clock } from './clock.js'
 
-/** A tenant that writes all the time is listened to this often. */
+/** A tenant that writes all the time is listened to this often, and less often when its file takes long to read. */
 const SETTLE_MS = 200
+const REST_PER_READING = 20
 
 /**
  * Tells when a tenant's file has changed. Each notice ends the watch for a moment: whatever the tenant does in its
@@ -18,6 +19,7 @@ export class SchedulesWatch {
   #watcher: FSWatcher | undefined
   #cancel: (() => void) | undefined
   #closed = false
+  #readingMs = 0
 
   constructor(directory: string, clock: Clock, onChange: () => void) {
     this.#directory = directory
@@ -30,6 +32,11 @@ export class SchedulesWatch {
     const armed = this.#watch()
     this.#signature = signatureOf(this.#directory)
     return armed
+  }
+
+  /** To be told how long the file took to read. */
+  wasRead(ms: number): void {
+    this.#readingMs = ms
   }
 
   close(): void {
@@ -47,7 +54,7 @@ export class SchedulesWatch {
   #onNotice(): void {
     this.#watcher?.close()
     this.#watcher = undefined
-    this.#cancel ??= this.#clock.after(SETTLE_MS, () => {
+    this.#cancel ??= this.#clock.after(Math.max(SETTLE_MS, REST_PER_READING * this.#readingMs), () => {
       this.#cancel = undefined
       this.#watch()
       if (signatureOf(this.#directory) !== this.#signature) this.#onChange()

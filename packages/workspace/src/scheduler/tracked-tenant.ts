@@ -1,10 +1,16 @@
+import { setImmediate } from 'node:timers/promises'
 import type { Due } from '../schedule.js'
+import type { ValidSchedule } from '../schedules.js'
 import type { Account } from './ledger.js'
 import { type Policy, settle } from './misfire.js'
 import type { SchedulesWatch } from './schedules-watch.js'
-import type { ReadSchedule } from './tenant-schedules.js'
 
-interface Planned extends ReadSchedule {
+/** Missed dues are counted one by one; beyond so many, of one tenant at one time, that there were more is enough. */
+const MAX_COUNTED = 2000
+/** Others get a turn after so many milliseconds. */
+const SLICE_MS = 10
+
+interface Planned extends ValidSchedule {
   /** When it is due next; undefined when never again, or not while it is disabled. */
   next: number | undefined
 }
@@ -37,7 +43,7 @@ export class TrackedTenant {
    *
    * @returns ids of schedules that were enabled just now: what they were due for while disabled is not made up for
    */
-  replace(schedules: readonly ReadSchedule[]): string[] {
+  replace(schedules: readonly ValidSchedule[]): string[] {
     const before = this.#plan
     this.#plan = new Map(schedules.map((read) => [read.schedule.id, { ...read, next: undefined }]))
     return schedules
@@ -45,14 +51,24 @@ export class TrackedTenant {
       .map(({ schedule }) => schedule.id)
   }
 
-  /** Works out anew when schedules are due next: all of them, or some. */
-  plan(marks: Account['marks'], ids: Iterable<string> = this.#plan.keys()): void {
+  /** Works out anew when each schedule is due next: takes its time, for a tenant may have made that a lot of work. */
+  async plan(marks: Account['marks']): Promise<void> {
+    const plan = this.#plan
+    let began = performance.now()
+    for (const [id, planned] of plan) {
+      if (performance.now() - began > SLICE_MS) {
+        await setImmediate()
+        began = performance.now()
+      }
+      planOne(planned, marks.get(id))
+    }
+  }
+
+  /** As `plan`, for some that were settled just now. */
+  planSome(ids: readonly string[], marks: Account['marks']): void {
     for (const id of ids) {
       const planned = this.#plan.get(id)
-      if (planned)
-        planned.next = planned.schedule.enabled
-          ? planned.recurrence.next(marks.get(id) ?? Number.NEGATIVE_INFINITY)
-          : undefined
+      if (planned) planOne(planned, marks.get(id))
     }
   }
 
@@ -68,20 +84,21 @@ export class TrackedTenant {
   collect(now: number, marks: Account['marks'], policy: Policy): { dues: Due[]; marks: [string, number][] } {
     const dues: Due[] = []
     const settled: [string, number][] = []
+    let left = MAX_COUNTED
     for (const [id, { schedule, recurrence, next }] of this.#plan) {
       if (next === undefined || next > now) continue
-      const found = settle(
-        this.tenant,
-        schedule,
-        recurrence,
-        marks.get(id) ?? Number.NEGATIVE_INFINITY,
-        now,
-        policy,
-      )
+      const after = marks.get(id) ?? Number.NEGATIVE_INFINITY
+      const found = settle(this.tenant, schedule, recurrence, after, now, policy, left)
       if (!found) continue
+      left = Math.max(0, left - found.counted)
       dues.push(...found.dues)
       settled.push([id, found.mark])
     }
     return { dues: dues.sort((one, other) => one.dueAt.localeCompare(other.dueAt)), marks: settled }
   }
+}
+
+function planOne(planned: Planned, mark: number | undefined): void {
+  const { schedule, recurrence } = planned
+  planned.next = schedule.enabled ? recurrence.next(mark ?? Number.NEGATIVE_INFINITY) : undefined
 }
