@@ -2,7 +2,7 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { testClock } from '../../src/testing/index.js'
-import { mountTmpfs } from '../disk/trees.js'
+import { mountTmpfs, umount } from '../disk/trees.js'
 import { failure, next, of, setup } from './helpers.js'
 import { fill, LIMITED, secondsUntil, workspaceOf } from './quotas.js'
 
@@ -13,10 +13,14 @@ describe('a tenant over its limit', () => {
     const hidden = join(workspaceOf(world, 'a'), 'mounted')
     await world.pool.use('a', () => mkdir(hidden))
     mountTmpfs(hidden)
-    expect(await secondsUntil(next(world.pool, 'quota'), clock)).toMatchObject({ over: true })
-    const { message } = await failure(world.pool.ensure('a'), 'OVER_QUOTA')
-    expect(message).toContain('another filesystem')
-    expect(of(world.events, 'warning').map(({ code }) => code)).toEqual(['DISK_NOT_COUNTED'])
+    try {
+      expect(await secondsUntil(next(world.pool, 'quota'), clock)).toMatchObject({ over: true })
+      const { message } = await failure(world.pool.ensure('a'), 'OVER_QUOTA')
+      expect(message).toContain('another filesystem')
+      expect(of(world.events, 'warning').map(({ code }) => code)).toEqual(['DISK_NOT_COUNTED'])
+    } finally {
+      umount(hidden)
+    }
   })
 })
 
@@ -24,20 +28,24 @@ describe('a disk that is nearly full', () => {
   it('is told of once, and makes everybody with a limit be measured at once', async () => {
     const clock = testClock()
     const world = await setup({ clock, box: { image: 'agent:1', limits: { disk: '1m' } } })
-    mountTmpfs(world.dataDir, '16m')
     const { pool } = world
-    await pool.ensure('a')
-    await pool.ensure('b')
-    // Beyond what the first measurements found, and between two of them.
-    await clock.advance(30_000)
-    const low = next(pool, 'warning')
-    fill(world, 'a', 16_200_000)
-    const stopped = next(pool, 'transition', ({ to }) => to === 'stopped')
-    expect(await secondsUntil(low, clock)).toMatchObject({ code: 'DISK_LOW' })
-    expect(await secondsUntil(stopped, clock)).toMatchObject({ tenant: 'a', reason: 'quota' })
-    await clock.advance(5_000)
-    expect(pool.get('b')?.state).toBe('running')
-    expect(of(world.events, 'warning')).toHaveLength(1)
-    await pool.close()
+    mountTmpfs(world.dataDir, '16m')
+    try {
+      await pool.ensure('a')
+      await pool.ensure('b')
+      // Beyond what the first measurements found, and between two of them.
+      await clock.advance(30_000)
+      const low = next(pool, 'warning')
+      fill(world, 'a', 16_200_000)
+      const stopped = next(pool, 'transition', ({ to }) => to === 'stopped')
+      expect(await secondsUntil(low, clock)).toMatchObject({ code: 'DISK_LOW' })
+      expect(await secondsUntil(stopped, clock)).toMatchObject({ tenant: 'a', reason: 'quota' })
+      await clock.advance(5_000)
+      expect(pool.get('b')?.state).toBe('running')
+      expect(of(world.events, 'warning')).toHaveLength(1)
+    } finally {
+      await pool.close()
+      umount(world.dataDir)
+    }
   })
 })
