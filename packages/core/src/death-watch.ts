@@ -15,7 +15,7 @@ export class DeathWatch {
   #startedAt: number | undefined
   #exit: BoxExit | undefined
   #cancel: (() => void) | undefined
-  #ended = false
+  readonly #ended = new AbortController()
 
   constructor(driver: Pick<Driver, 'inspect'>, box: BoxRef, clock: Clock) {
     this.#driver = driver
@@ -45,20 +45,20 @@ export class DeathWatch {
   }
 
   end(): void {
-    this.#ended = true
+    this.#ended.abort()
     this.#cancel?.()
   }
 
   #lookLater(): void {
     this.#cancel = this.#clock.after(
       LOOK_MS,
-      () => void this.#look().finally(() => this.#ended || this.#lookLater()),
+      () => void this.#look().finally(() => this.#ended.signal.aborted || this.#lookLater()),
     )
   }
 
   async #look(): Promise<void> {
     try {
-      const record = await this.#driver.inspect(this.#box)
+      const record = await this.#driver.inspect(this.#box, { signal: this.#ended.signal })
       if (record && record.state !== 'stopped' && record.startedAt === this.#startedAt) return
       this.#exit = record?.exit ?? { oom: false }
       this.#resolve(this.#exit)

@@ -84,7 +84,8 @@ export class Reconciler {
 
   /** How a life ended, with the last it said. */
   async exitOf(box: BoxRef | undefined, exit: BoxExit | undefined): Promise<Exit> {
-    const lastLogs = box ? await lastLines((request, call) => this.#host.driver.logs(box, request, call)) : []
+    const { clock, driver } = this.#host
+    const lastLogs = box ? await lastLines(clock, (request, call) => driver.logs(box, request, call)) : []
     return { ...(exit?.code === undefined ? {} : { code: exit.code }), oom: exit?.oom ?? false, lastLogs }
   }
 }

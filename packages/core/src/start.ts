@@ -26,7 +26,7 @@ export async function openRuntime(
   const { driver, clock } = options
   const undo: (() => Promise<unknown>)[] = []
   try {
-    const dirs = new TenantDirs(options.dataDir)
+    const dirs = new TenantDirs(options.dataDir, () => clock.now())
     const lock = await PoolLock.acquire(await dirs.lockPath(), {
       mode: options.lock,
       clock,

@@ -65,11 +65,14 @@ export interface Owner {
 export class TenantDirs {
   readonly trash: Trash
   readonly #dataDir: string
+  readonly #now: () => number
   readonly #uids = new Set<number>()
   #key = Buffer.alloc(0)
 
-  constructor(dataDir: string) {
+  /** @param now the wall clock, in milliseconds since the epoch */
+  constructor(dataDir: string, now: () => number = Date.now) {
     this.#dataDir = dataDir
+    this.#now = now
     this.trash = new Trash(join(dataDir, OWN, 'trash'))
   }
 
@@ -143,11 +146,11 @@ export class TenantDirs {
       const file = await readJson(path)
       if (isTenantFile(file) && slugOf(file.id) === name) {
         const { mtimeMs } = await lstat(path)
-        return { tenant: file.id, slug: name, uid: file.uid, lastActivity: Math.min(mtimeMs, Date.now()) }
+        return { tenant: file.id, slug: name, uid: file.uid, lastActivity: Math.min(mtimeMs, this.#now()) }
       }
       if (label !== undefined && slugOf(label) === name) {
         await writeAtomically(path, JSON.stringify(newTenantFile(label, await this.#ownerOf(name))))
-        return { tenant: label, slug: name, uid: await this.#ownerOf(name), lastActivity: Date.now() }
+        return { tenant: label, slug: name, uid: await this.#ownerOf(name), lastActivity: this.#now() }
       }
       return { name, reason: `${TENANT_FILE} is missing or unreadable, and no box tells whose folder it is` }
     } catch (error) {

@@ -1,5 +1,6 @@
 import { StringDecoder } from 'node:string_decoder'
 import type Docker from 'dockerode'
+import { systemClock } from '../clock.js'
 import type { BoxRef, DriverCall, LogLine, LogsRequest } from '../driver.js'
 import { lastLines } from '../last-lines.js'
 import { boxFailed, boxGone } from './containers.js'
@@ -37,7 +38,7 @@ export class Logs {
 
   /** For an error. */
   lastLines(ref: BoxRef): Promise<string[]> {
-    return lastLines((request, call) => this.read(ref, request, call))
+    return lastLines(systemClock, (request, call) => this.read(ref, request, call))
   }
 
   async #open(
