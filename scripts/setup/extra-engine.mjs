@@ -40,6 +40,8 @@ async function hold({ bridges, gvisor }, signal) {
       }
     : {}
   const folder = await makeRunFolder()
+  // gVisor begins in the folder for temporary files, as nobody: ours is closed to everybody.
+  process.env.TMPDIR = '/tmp'
   const engine = new PrivateEngine(folder, { ...programs, path, libraries }, { bridges, runtimes })
   try {
     await engine.ready(signal)
