@@ -1,12 +1,14 @@
 import { join } from 'node:path'
 import { DiskImages } from './disk/images.js'
 import type { DriverReport, DriverWarning } from './driver.js'
-import { TenantBoxError } from './errors.js'
+import { errnoOf } from './errno.js'
+import { isTenantBoxError, TenantBoxError } from './errors.js'
 import type { PoolEvents } from './lifecycle.js'
 import type { ResolvedOptions, Settings } from './options.js'
 import { PoolLock } from './pool-lock.js'
 import { type Opened, Runtime } from './runtime.js'
 import { TenantDirs } from './tenant-dirs.js'
+import { toMessage } from './text.js'
 
 /** What a runtime is opened with. */
 export interface StartRequest extends Pick<Opened, 'options' | 'current' | 'events' | 'gateway'> {
@@ -63,8 +65,20 @@ export async function openRuntime(
     return { runtime, adopted, engine: report.engine, warnings }
   } catch (error) {
     for (const step of undo.reverse()) await step()
-    throw error
+    throw inOurWords(error, options.dataDir)
   }
+}
+
+/** The system's own errors here are all about files in the data folder. */
+function inOurWords(error: unknown, dataDir: string): unknown {
+  const code = errnoOf(error)
+  if (isTenantBoxError(error) || typeof code !== 'string') return error
+  return new TenantBoxError(
+    'INVALID_OPTION',
+    `The data folder ${dataDir} cannot be used: ${toMessage(error)}. Make it writable, give it room, or use another dataDir.`,
+    { option: 'dataDir', expected: 'a folder that can be written', got: code },
+    { cause: error },
+  )
 }
 
 /** What the options ask for and does not come with every protection here. */

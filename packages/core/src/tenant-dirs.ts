@@ -78,8 +78,10 @@ export class TenantDirs {
 
   /** The file whose lock means owning this folder; makes the folder. */
   async lockPath(): Promise<string> {
-    await mkdir(join(this.#dataDir, OWN, 'trash'), { recursive: true, mode: 0o700 })
-    await mkdir(join(this.#dataDir, OWN, 'new'), { recursive: true, mode: 0o700 })
+    await mkdir(this.#dataDir, { recursive: true, mode: 0o700 })
+    // One by one: of a full disk, Node's recursion says that something is missing.
+    for (const folder of ['', 'trash', 'new'])
+      await mkdir(join(this.#dataDir, OWN, folder), { mode: 0o700 }).catch(ignoreExisting)
     return join(this.#dataDir, OWN, 'lock')
   }
 

@@ -101,6 +101,16 @@ describe.skipIf(reason !== undefined)('a data folder on a full disk', () => {
     expect(await second.remove('b', { data: 'delete' })).toEqual({ leftBehind: [] })
     expect(await readdir(dataDir)).not.toContain('b')
   })
+
+  it('is no place for a new pool, which says so', async () => {
+    const { pool } = await onSmallDisks()
+    await files.fill()
+    const { details, message } = await failure(pool.start(), 'INVALID_OPTION')
+    expect(details).toMatchObject({ option: 'dataDir', got: 'ENOSPC' })
+    expect(message).toContain('give it room')
+    await files.free()
+    await pool.ensure('a')
+  })
 })
 
 describe.skipIf(reason !== undefined)('an engine on a full disk', () => {

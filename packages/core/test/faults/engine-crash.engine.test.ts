@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { docker } from '@tenantbox/core/docker'
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { isTenantBoxError, type PoolEvents, type TenantPool } from '../../src/index.js'
 import { importAgentImage, world } from '../engine/world.js'
 import { failure, next } from '../pool/helpers.js'
@@ -12,6 +12,9 @@ const PAUSE_MS = 20
 const image = 'tenantbox-test:agent'
 const reason = whyNoPrivateEngine()
 if (reason !== undefined) console.warn(`Left out: the tests that kill an engine of their own (${reason}).`)
+
+// Engines take their time to start, and so do a dozen boxes.
+vi.setConfig({ testTimeout: 90_000 })
 
 let engine: PrivateEngine
 

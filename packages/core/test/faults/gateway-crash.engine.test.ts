@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import type { Driver } from '../../src/driver.js'
 import type { TenantPool } from '../../src/index.js'
 import { containers, useAgentImage, world } from '../engine/world.js'
@@ -8,6 +8,9 @@ import type { Act, Errand, Halt } from './errands.js'
 import { useGateway } from './gateway-process.js'
 import { watchLives } from './lives.js'
 import { RELEASES } from './releases.js'
+
+// Dozens of boxes are made and started by some of these.
+vi.setConfig({ testTimeout: 120_000 })
 
 const image = useAgentImage()
 const gateway = useGateway()
@@ -89,7 +92,7 @@ describe('a gateway killed in the middle', () => {
     await before.kill()
 
     await pool.start()
-    await expect.poll(() => differences(pool, name), { timeout: 5_000 }).toEqual([])
+    await expect.poll(() => differences(pool, name), { timeout: 10_000 }).toEqual([])
 
     await Promise.all(
       errands.map(async ({ tenant }) => {
@@ -123,7 +126,7 @@ describe('a gateway killed in the middle', () => {
       for (const [tenant, notes] of said) notes.push(...before.said(tenant))
     }
     await pool.start()
-    await expect.poll(() => differences(pool, name), { timeout: 5_000 }).toEqual([])
+    await expect.poll(() => differences(pool, name), { timeout: 10_000 }).toEqual([])
     for (const [tenant, notes] of said) {
       const known = (await pool.send(tenant, 'what do you know?').text()).split('\n')
       expect(known).toEqual(expect.arrayContaining(notes))

@@ -1,4 +1,4 @@
-import { rm } from 'node:fs/promises'
+import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { failure, next, of, setup } from './helpers.js'
@@ -25,6 +25,19 @@ describe('a stranger under a tenant’s name', () => {
     await pool.remove('a', { data: 'delete' })
     expect(pool.get('a')).toBeUndefined()
     expect(engine.boxes.at(-1)).toBe(stranger)
+  })
+})
+
+describe('a data folder', () => {
+  it('that cannot be used is told with what to do, and leaves no lock behind', async () => {
+    const { dataDir, again } = await setup()
+    await writeFile(join(dataDir, 'file'), '')
+    const { details, message } = await failure(
+      again({ dataDir: join(dataDir, 'file', 'data') }).start(),
+      'INVALID_OPTION',
+    )
+    expect(details).toMatchObject({ option: 'dataDir', got: 'ENOTDIR' })
+    expect(message).toContain('Make it writable')
   })
 })
 
