@@ -24,7 +24,7 @@ export const NAMESPACES = ['--mount', '--pid', '--net']
 const ENTER = `
   set -e
   folder=$1 init=$2; shift 2
-  mount -t tmpfs tmpfs "$folder/layers"
+  mount -t tmpfs -o mode=700 tmpfs "$folder/layers"
   for place in etc opt; do
     [ -d /$place ] || continue
     mkdir "$folder/layers/$place" "$folder/layers/$place.work"

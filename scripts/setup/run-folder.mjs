@@ -31,7 +31,8 @@ const SHARED = 'shared-engine'
 export async function makeRunFolder(sharedSocket) {
   await sweepRunFolders()
   const folder = join(parentFolder(), nameFor(process.pid))
-  mkdirSync(folder, { mode: 0o700 })
+  // Others may pass through: there are tests that act as somebody else.
+  mkdirSync(folder, { mode: 0o711 })
   if (sharedSocket) writeFileSync(join(folder, SHARED), sharedSocket)
   mkdirSync(join(folder, 'tmp'))
   return folder

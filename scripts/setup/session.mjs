@@ -54,7 +54,10 @@ function onInterruption() {
  * @param {(session: Session) => Promise<number>} work
  */
 async function withEngine(choice, signal, work) {
-  const keeper = startKeeper(afterPreparation(choice), (trouble) => printFailure(new SetupError(trouble)))
+  const keeper = startKeeper(afterPreparation(choice), (trouble) => {
+    process.exitCode ??= 1
+    printFailure(new SetupError(trouble))
+  })
   signal.addEventListener('abort', keeper.close, { once: true })
   try {
     const { tmp, engine } = await keeper.ready
