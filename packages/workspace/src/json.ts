@@ -1,6 +1,6 @@
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json }
 
-export type JsonObject = { readonly [key: string]: Json }
+type JsonObject = { readonly [key: string]: Json }
 
 /** How deep arrays and objects may be nested: deeper ones make careless recursion overflow its stack. */
 const MAX_DEPTH = 100

@@ -4,8 +4,8 @@ import type { OnProblem } from './problem.js'
 import { appendToSection, type Section, sectionsOf } from './sections.js'
 import { VersionedFile } from './versioned-file.js'
 
-export const MEMORY_FILE = 'MEMORY.md'
-export const MEMORY_LIMIT = 1024 * 1024
+const MEMORY_FILE = 'MEMORY.md'
+const MEMORY_LIMIT = 1024 * 1024
 
 /** What is remembered of a tenant, as Markdown in `MEMORY.md`. */
 export class Memory {

@@ -15,7 +15,7 @@ export interface Recurrence {
   between(after: number, until: number, keep: number, limit: number): Dues
 }
 
-export interface Dues {
+interface Dues {
   readonly count: number
   readonly last: readonly number[]
 }

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { constants } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { openRegular } from './beneath.js'
-import { isWorkspaceError, shown, tooLarge, WorkspaceError } from './errors.js'
+import { busy, isWorkspaceError, shown, tooLarge, WorkspaceError } from './errors.js'
 import type { HeldFile } from './held-file.js'
 import { StagedFile } from './staging.js'
 
@@ -103,16 +103,11 @@ export class VersionedFile {
   }
 }
 
-export function versionOf(bytes: Uint8Array): string {
+function versionOf(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('base64url')
 }
 
 async function waitForOthers(attempt: number, name: string): Promise<void> {
-  if (attempt >= MAX_ATTEMPTS)
-    throw new WorkspaceError(
-      'INVALID_FILE',
-      `${shown(name)} was changed by others at each of ${MAX_ATTEMPTS} attempts. Try again later.`,
-      { path: name, reason: 'is changed all the time' },
-    )
+  if (attempt >= MAX_ATTEMPTS) throw busy(name, MAX_ATTEMPTS)
   await delay(Math.random() * Math.min(2 ** attempt, LONGEST_WAIT_MS))
 }

@@ -11,7 +11,7 @@ import { type PoolOptions, TenantPool } from '../../src/index.js'
 import { type ImageFile, importImage, toolFiles } from '../docker/image.js'
 import { engine, leftovers } from '../docker/world.js'
 
-export { engine, leftovers }
+export { engine }
 
 /** An image with this machine's node and the test agent, there for the tests of one file. */
 export function useAgentImage(): string {
