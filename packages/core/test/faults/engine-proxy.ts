@@ -61,15 +61,17 @@ export class EngineProxy {
   }
 }
 
+type WeatherReport = () => { readonly calls: Weather; readonly events: Weather }
+
 /** One connection to the engine. */
 class Link {
   readonly #client: Socket
-  readonly #weather: () => { readonly calls: Weather; readonly events: Weather }
+  readonly #weather: WeatherReport
   readonly #waiting: Buffer[] = []
   #events = false
   #passing = false
 
-  constructor(client: Socket, upstream: Socket, weather: Link['#weather']) {
+  constructor(client: Socket, upstream: Socket, weather: WeatherReport) {
     this.#client = client
     this.#weather = weather
     for (const [side, other] of [
