@@ -1,5 +1,5 @@
 import { finishArchives, isSettled } from './archive-finish.js'
-import { WorkspaceError } from './errors.js'
+import { busy } from './errors.js'
 import { isCurrent, openSessionToAppend, SESSION_FILE } from './session-file.js'
 import { writeLine } from './write-line.js'
 
@@ -17,9 +17,5 @@ export async function appendLine(directory: string, line: Buffer): Promise<void>
     await finishArchives(directory)
     if (await isSettled(directory, file, line)) return
   }
-  throw new WorkspaceError(
-    'INVALID_FILE',
-    `${SESSION_FILE} was torn or replaced by others at each of ${MAX_ATTEMPTS} attempts to append to it.`,
-    { path: SESSION_FILE, reason: 'is changed all the time' },
-  )
+  throw busy(SESSION_FILE, MAX_ATTEMPTS)
 }

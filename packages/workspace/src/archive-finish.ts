@@ -76,7 +76,8 @@ export async function isSettled(directory: string, old: HeldFile, line: Buffer):
   using archives = openArchives(directory)
   // Not archived, but replaced or removed: the line is gone.
   if (name === undefined || !archives) return false
-  using file = archives.open(name, constants.O_RDWR)
+  using file = archives.open(name, constants.O_RDWR, { links: 2 })
+  if (file.identity() !== old.identity()) return false
   const start = Math.max(0, Math.min(old.stats.size, file.stats.size - line.length) - 1)
   const block = Buffer.alloc(SEARCHED)
   const found = block.subarray(0, await file.read(block, start)).indexOf(line)

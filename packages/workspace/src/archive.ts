@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { dropRivals, finishArchive, finishArchives, KEPT_LIMIT, remove } from './archive-finish.js'
 import { identityIn, openArchives, type PartialArchive, partialName } from './archive-folder.js'
 import type { Folder } from './beneath.js'
-import { errnoOf, shown, systemFailure, tooLarge, WorkspaceError } from './errors.js'
+import { busy, errnoOf, shown, systemFailure, tooLarge, WorkspaceError } from './errors.js'
 import type { HeldFile } from './held-file.js'
 import { endOfLines } from './line-reader.js'
 import { isCurrent, openSession, SESSION_FILE } from './session-file.js'
@@ -33,11 +33,7 @@ export async function archiveBefore(
     if (archived) return archived
     await delay(Math.random() * 10 * attempt)
   }
-  throw new WorkspaceError(
-    'INVALID_FILE',
-    `${SESSION_FILE} was archived or replaced by others at each of ${MAX_ATTEMPTS} attempts. Try again later.`,
-    { path: SESSION_FILE, reason: 'is changed all the time' },
-  )
+  throw busy(SESSION_FILE, MAX_ATTEMPTS)
 }
 
 async function tryToArchive(

@@ -124,7 +124,7 @@ export class Folder implements Disposable {
     const parent = this.stat()
     const made = openDirectory(this, name)
     try {
-      inherit(made, parent, parent.mode & 0o777)
+      inherit(made, parent, parent.mode & 0o2777)
     } finally {
       closeSync(made)
     }
@@ -200,20 +200,34 @@ export function openToRead(directory: string, path: string, options: OpenOptions
 }
 
 /**
- * Gives a new file or folder the owner of the folder it lies in: what a gateway that runs as root makes must belong to
- * the tenant. Where this process is not root, it is the owner, and the group follows the folder's set-group-id bit.
+ * Gives a new file or folder the owner of the one it replaces, or of the folder it lies in: what a gateway that runs as
+ * root makes must belong to the tenant. Where this process is not root, it does what it may for the group.
  */
 export function inherit(fd: number, from: Stats, mode: number): void {
   if (process.getuid?.() === 0) fchownSync(fd, from.uid, from.gid)
+  else if (fstatSync(fd).gid !== from.gid) tryToShare(fd, from.gid)
   fchmodSync(fd, mode)
 }
 
-/** Opens a sub-folder in a way that allows `fsync`, which an `O_PATH` handle does not. The caller closes it. */
+function tryToShare(fd: number, gid: number): void {
+  try {
+    fchownSync(fd, fstatSync(fd).uid, gid)
+  } catch (error) {
+    // A group that this process is not in: then the file stays in its own.
+    if (errnoOf(error) !== 'EPERM') throw error
+  }
+}
+
+/** Opens a folder in a way that allows `fsync`, which an `O_PATH` handle does not. The caller closes it. */
 export function openDirectory(parent: Folder, name = '.'): number {
-  return openSync(
-    parent.locationOf(name),
-    constants.O_RDONLY | constants.O_DIRECTORY | (constants.O_NOFOLLOW ?? 0),
-  )
+  try {
+    return openSync(
+      parent.locationOf(name),
+      constants.O_RDONLY | constants.O_DIRECTORY | (constants.O_NOFOLLOW ?? 0),
+    )
+  } catch (error) {
+    throw systemFailure(error, parent.pathOf(name))
+  }
 }
 
 export function kindOf(stats: Stats): FileKind {

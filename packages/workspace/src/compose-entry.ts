@@ -52,7 +52,7 @@ function serialise(value: unknown): string {
 function invalidEntry(reason: string, cause?: unknown): WorkspaceError<'INVALID_ENTRY'> {
   return new WorkspaceError(
     'INVALID_ENTRY',
-    `This is no entry of a session: it ${reason}.`,
+    `This is no entry of a session: ${reason}.`,
     { reason },
     { cause },
   )

@@ -92,7 +92,7 @@ export function parseEntry(line: string): { readonly entry: SessionEntry } | { r
     value = JSON.parse(line)
   } catch {
     // The parser's own message would quote the line.
-    return { fault: 'is not JSON' }
+    return { fault: 'not JSON' }
   }
   const fault = entryFault(value, 'read')
   return fault === undefined ? { entry: value as SessionEntry } : { fault }

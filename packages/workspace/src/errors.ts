@@ -17,6 +17,8 @@ export interface WorkspaceErrorDetails {
   /** A file as a whole does not follow its format. */
   INVALID_FILE: { path: string; reason: string }
   NO_SPACE: { path: string }
+  /** Others changed the same file at every attempt. */
+  BUSY: { path: string }
   ACCESS_DENIED: { path: string }
   /** The system failed in another way; `errno` is its own code, such as `EIO`. */
   IO: { path: string; errno: string }
@@ -105,6 +107,14 @@ export function tooLarge(
     'TOO_LARGE',
     `${shown(path)} has ${bytes} bytes, more than the limit of ${limit}. ${advice}`,
     { path, bytes, limit },
+  )
+}
+
+export function busy(path: string, attempts: number): WorkspaceError<'BUSY'> {
+  return new WorkspaceError(
+    'BUSY',
+    `${shown(path)} was changed by others at each of ${attempts} attempts. Try again later.`,
+    { path },
   )
 }
 

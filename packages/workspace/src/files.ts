@@ -98,7 +98,10 @@ export class Files {
     return createReadStream('', { fd: file.release(), start: 0, end: file.stats.size - 1 })
   }
 
-  /** As `write`, from a stream: the file appears when the stream finishes, and not at all when it is destroyed. */
+  /**
+   * As `write`, from a stream: the file appears when the stream finishes, and not at all when it is destroyed. End
+   * or destroy it: until then it holds the half-written file open.
+   */
   async createWriteStream(path: string): Promise<Writable> {
     const staged = this.#stage(path)
     return new Writable({

@@ -62,6 +62,8 @@ export function followEntries(
             if (entry) yield entry
             if (signal.aborted) return
           }
+        // What came last was no line to hold on to.
+        if (position.offset < end) position = { offset: end, anchor: NOTHING }
       }
       await changes.next()
     }

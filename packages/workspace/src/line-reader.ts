@@ -8,8 +8,8 @@ const FIRST_BLOCK_BACK = 32 * 1024
 const LARGEST_BLOCK_BACK = 1024 * 1024
 const NEWLINE = 0x0a
 const NOTHING: Buffer = Buffer.alloc(0)
-const TOO_LONG = `is longer than ${LINE_LIMIT} bytes`
-const NOT_UTF8 = 'is not valid UTF-8'
+const TOO_LONG = `longer than ${LINE_LIMIT} bytes`
+const NOT_UTF8 = 'not valid UTF-8'
 
 /** A complete line without its newline, or why it cannot be read. `offset` is the byte it begins at. */
 export type Line =

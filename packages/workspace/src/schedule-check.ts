@@ -5,6 +5,8 @@ import type { Schedule } from './schedule.js'
 import { flag, id, json, object, oneOf, type Rule, text } from './shape.js'
 import { Zone } from './zone.js'
 
+/** A due carries its schedule, so that it can be handed over when the file says something else by then. */
+const MAX_LENGTH = 64 * 1024
 const KINDS = ['at', 'every', 'cron'] as const
 
 const SHAPE = {
@@ -35,10 +37,11 @@ export function checkSchedule(value: unknown, fileZone: string | undefined): Che
   const fault = shape(value)
   if (fault !== undefined) return { fault }
   const schedule = value as Schedule
+  if (JSON.stringify(schedule).length > MAX_LENGTH)
+    return { fault: `is longer than ${MAX_LENGTH} characters` }
   const kinds = KINDS.filter((kind) => schedule[kind] !== undefined)
   if (kinds.length !== 1) return { fault: 'needs exactly one of at, every and cron' }
-  if (schedule.from !== undefined && kinds[0] !== 'every')
-    return { fault: 'has a from, which goes with every only' }
+  if (schedule.from !== undefined && kinds[0] !== 'every') return { fault: 'a from goes with every only' }
   const recurrence = recurrenceOf(schedule, fileZone)
   return typeof recurrence === 'string' ? { fault: recurrence } : { schedule, recurrence }
 }

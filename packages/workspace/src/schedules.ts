@@ -57,7 +57,7 @@ export class Schedules<P extends Json = Json> {
     await this.#edit((raw) => {
       assertValid(added, raw.timezone)
       if (raw.schedules.some((other) => isObject(other) && other.id === id))
-        throw invalidSchedule('has an id that is taken', id)
+        throw invalidSchedule('its id is taken', id)
       return [...raw.schedules, added]
     })
     return added as unknown as Schedule<P>
@@ -150,7 +150,7 @@ export function* validSchedules(
   const ids = new Set<string>()
   for (const [index, item] of raw.schedules.entries()) {
     const checked = checkSchedule(item, raw.timezone)
-    if ('fault' in checked) onFault(`The schedule at index ${index} is left out: it ${checked.fault}.`)
+    if ('fault' in checked) onFault(`The schedule at index ${index} is left out: ${checked.fault}.`)
     else if (ids.has(checked.schedule.id))
       onFault(`The schedule at index ${index} is left out: its id is that of an earlier one.`)
     else {
@@ -198,7 +198,7 @@ function assertValid(schedule: Readonly<Record<string, unknown>>, timezone: stri
 
 function invalidSchedule(reason: string, id?: string, cause?: unknown): WorkspaceError<'INVALID_SCHEDULE'> {
   const details = id === undefined ? { reason } : { id, reason }
-  return new WorkspaceError('INVALID_SCHEDULE', `This is no schedule: it ${reason}.`, details, { cause })
+  return new WorkspaceError('INVALID_SCHEDULE', `This is no schedule: ${reason}.`, details, { cause })
 }
 
 function noSchedule(id: string): WorkspaceError<'NOT_FOUND'> {

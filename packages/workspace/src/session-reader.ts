@@ -41,8 +41,7 @@ export class EntryParser {
   async completeEnd(file: HeldFile): Promise<number> {
     const size = file.size()
     const end = await endOfLines(file, { end: size })
-    if (end < size)
-      this.#reject(end, 'is torn: its newline is missing. It is passed over, and ended by the next append')
+    if (end < size) this.#reject(end, 'torn, its newline is missing; the next append ends it')
     return end
   }
 
@@ -53,7 +52,11 @@ export class EntryParser {
   }
 
   #reject(offset: number, fault: string): undefined {
-    this.#report.add({ file: SESSION_FILE, offset, message: `The line at byte ${offset} ${fault}.` })
+    this.#report.add({
+      file: SESSION_FILE,
+      offset,
+      message: `The line at byte ${offset} is passed over: ${fault}.`,
+    })
   }
 }
 

@@ -2,6 +2,7 @@ import type { StandardSchemaV1 } from '@standard-schema/spec'
 import { appendLine } from './append-line.js'
 import { archiveBefore } from './archive.js'
 import { finishAbandoned } from './archive-finish.js'
+import { ARCHIVE_FOLDER } from './archive-folder.js'
 import { composeEntry } from './compose-entry.js'
 import type { NewEntry, SessionEntry } from './entry.js'
 import { invalidOption } from './errors.js'
@@ -34,10 +35,9 @@ export class Session<M extends Json = Json> {
    */
   append(entry: NewEntry<M>): Promise<SessionEntry<M>> {
     const composed = composeEntry(entry as NewEntry, this.#schema)
-    const appended = this.#appended.then(async () => {
-      this.#recovered ??= finishAbandoned(this.#directory)
+    const appended = Promise.all([composed, this.#appended]).then(async ([{ line, entry }]) => {
+      this.#recovered ??= this.#recover()
       await this.#recovered
-      const { line, entry } = await composed
       await appendLine(this.#directory, line)
       return entry as SessionEntry<M>
     })
@@ -92,5 +92,14 @@ export class Session<M extends Json = Json> {
    */
   async archive(before: string): Promise<{ path: string; entries: number }> {
     return archiveBefore(this.#directory, before)
+  }
+
+  /** What an archiver that died has left; nobody's append fails for that. */
+  async #recover(): Promise<void> {
+    try {
+      await finishAbandoned(this.#directory)
+    } catch (error) {
+      this.#onProblem({ file: ARCHIVE_FOLDER, message: `An unfinished archive was not finished: ${error}` })
+    }
   }
 }

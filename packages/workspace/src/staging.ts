@@ -108,10 +108,13 @@ export class StagedFile implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#file[Symbol.dispose]()
-    if (this.#state === 'writing') removeIfThere(this.#staging, this.#name)
-    this.#staging[Symbol.dispose]()
-    this.#root[Symbol.dispose]()
+    try {
+      this.#file[Symbol.dispose]()
+      if (this.#state === 'writing') removeIfThere(this.#staging, this.#name)
+    } finally {
+      this.#staging[Symbol.dispose]()
+      this.#root[Symbol.dispose]()
+    }
   }
 
   async #finish(parent: Folder, name: string): Promise<void> {

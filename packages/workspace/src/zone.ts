@@ -1,6 +1,6 @@
 const MAX_CACHED = 500
 const DAY = 24 * 3_600_000
-const MAX_DAYS = 4000
+const MAX_DAYS = 1000
 const CHANGES = Symbol('changes')
 
 /*

@@ -79,7 +79,7 @@ describe('a full disk', () => {
     const writes: Record<string, () => Promise<unknown>> = {
       'memory.write': () => workspace.memory.write(big),
       'memory.append': () => workspace.memory.append('Facts', big),
-      'schedules.add': () => workspace.schedules.add({ text: big, every: '1h' }),
+      'schedules.add': () => workspace.schedules.add({ text: 'y'.repeat(50_000), every: '1h' }),
       'files.write': () => workspace.files.write('notes/file.txt', big),
       'files.write new': () => workspace.files.write('notes/new.txt', big),
       'session.append': () => workspace.session.append({ role: 'user', content: big }),

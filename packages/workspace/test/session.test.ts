@@ -88,6 +88,17 @@ describe('append', () => {
     expect(await workspace.session.tail(1)).toEqual([])
   })
 
+  test('one that is refused disturbs none that is under way', async () => {
+    const { workspace } = await temporaryWorkspace()
+    const outcomes = await Promise.allSettled([
+      workspace.session.append(entry('a')),
+      workspace.session.append({ role: 'nobody' } as never),
+      workspace.session.append(entry('b')),
+    ])
+    expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled'])
+    expect(ids(await workspace.session.tail(5))).toEqual(['a', 'b'])
+  })
+
   test('a line may have 256 KiB and not one byte more', async () => {
     const { workspace } = await temporaryWorkspace()
     const room = 256 * 1024 - Buffer.byteLength(line('fits', ''))
@@ -293,6 +304,18 @@ describe('follow', () => {
     writeFileSync(join(folder, 'other'), line('g') + line('h'))
     renameSync(join(folder, 'other'), join(folder, 'session.jsonl'))
     expect(await next()).toBe('h')
+    await followed.return?.()
+  })
+
+  test('says only once what is no entry, and goes on behind it', async () => {
+    const { workspace, folder, problems } = await temporaryWorkspace()
+    const followed = workspace.session.follow()[Symbol.asyncIterator]()
+    appendFileSync(join(folder, 'session.jsonl'), `${line('a')}"${'x'.repeat(300_000)}"\n\n`)
+    expect((await followed.next()).value).toMatchObject({ id: 'a' })
+    const waiting = followed.next()
+    appendFileSync(join(folder, 'session.jsonl'), line('b'))
+    expect((await waiting).value).toMatchObject({ id: 'b' })
+    expect(problems).toHaveLength(1)
     await followed.return?.()
   })
 
