@@ -8,7 +8,7 @@ const MiB = 1024 ** 2
 /** At first caches fill and code is compiled: that part of the samples is not compared. */
 const WARM_UP = 0.25
 /** What may be more at the end than after the warm-up. */
-const GROWTH = { heap: 4 * MiB, rss: 32 * MiB, descriptors: 10, handles: 20 }
+const GROWTH = { heap: 4 * MiB, rss: 32 * MiB, descriptors: 30, handles: 60 }
 
 interface Sample {
   readonly heap: number
