@@ -1,0 +1,169 @@
+import {
+  appendFileSync,
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { Workspace } from '../src/index.js'
+import { all, temporaryFolder, temporaryWorkspace } from './support/folder.js'
+
+const entry = (id: string) =>
+  ({ id, at: `2026-01-01T00:00:0${id.length}Z`, role: 'user', content: id }) as const
+const line = (id: string) => `${JSON.stringify(entry(id))}\n`
+const idsIn = (text: string) =>
+  text
+    .split('\n')
+    .filter((found) => found !== '')
+    .map((found) => JSON.parse(found).id)
+
+/** The entries of the session and of all finished archives. */
+async function contents(
+  workspace: Workspace,
+  folder: string,
+): Promise<{ session: string[]; archived: string[] }> {
+  const names = readdirSync(join(folder, 'session-archive')).filter((name) => name.endsWith('.jsonl'))
+  return {
+    session: (await all(workspace.session.entries())).map(({ id }) => id),
+    archived: names
+      .sort()
+      .flatMap((name) => idsIn(readFileSync(join(folder, 'session-archive', name), 'utf8'))),
+  }
+}
+
+describe('archive', () => {
+  test('moves what stands before an entry, or before a time', async () => {
+    const { workspace, folder } = await temporaryWorkspace()
+    for (const id of ['a', 'bb', 'ccc', 'dddd']) await workspace.session.append(entry(id))
+    const { path, entries } = await workspace.session.archive('bb')
+    expect(entries).toBe(1)
+    expect(idsIn(readFileSync(join(folder, path), 'utf8'))).toEqual(['a'])
+    expect((await workspace.session.archive('2026-01-01T00:00:03.5Z')).entries).toBe(2)
+    expect(await contents(workspace, folder)).toEqual({ session: ['dddd'], archived: ['a', 'bb', 'ccc'] })
+    expect(readdirSync(join(folder, '.tenantbox'))).toEqual([])
+  })
+
+  test('of nothing is nothing, and before nobody is NOT_FOUND', async () => {
+    const { workspace, folder } = await temporaryWorkspace()
+    await expect(workspace.session.archive('a')).rejects.toMatchObject({ code: 'NOT_FOUND' })
+    await workspace.session.append(entry('a'))
+    expect(await workspace.session.archive('a')).toEqual({ path: '', entries: 0 })
+    await expect(workspace.session.archive('b')).rejects.toMatchObject({ code: 'NOT_FOUND' })
+    expect(readdirSync(folder)).not.toContain('session-archive')
+  })
+
+  test('leaves bad and torn lines to the archive, and what is kept as it was, byte by byte', async () => {
+    const { workspace, folder } = await temporaryWorkspace()
+    const kept = `${line('bb')}nonsense\n{"id": "ccc", "at": "2026-01-01T00:00:00Z", "role": "user", "content": "é", "new": 1}\n`
+    writeFileSync(join(folder, 'session.jsonl'), `bad\n${line('a')}${kept}{"torn`)
+    expect((await workspace.session.archive('bb')).entries).toBe(1)
+    expect(readFileSync(join(folder, 'session.jsonl'), 'utf8')).toBe(kept)
+  })
+
+  test('while many append, in this process: nothing is lost or doubled', async () => {
+    const folder = temporaryFolder()
+    const workspace = await Workspace.open(folder)
+    const writers = await Promise.all(Array.from({ length: 6 }, () => Workspace.open(folder)))
+    const expected: string[] = []
+    await workspace.session.append(entry('first'))
+    for (let round = 0; round < 100; round++) {
+      const [before] = await workspace.session.tail(1)
+      const appends = writers.map(async (writer, index) => {
+        const id = `${round}-${index}`
+        await new Promise((resolve) => setImmediate(resolve))
+        await writer.session.append({ ...entry('x'), id })
+        expected.push(id)
+      })
+      await Promise.all([workspace.session.archive(before?.id ?? ''), ...appends])
+    }
+    const { session, archived } = await contents(workspace, folder)
+    expect([...archived, ...session].sort()).toEqual(['first', ...expected].sort())
+  })
+})
+
+describe('an archive whose maker died', () => {
+  /** A folder as it is after the session's file was replaced, and nothing else was done. */
+  function abandoned(
+    session: string,
+    old: { archived: string; kept: string; late: string },
+    claimedAt = Date.now() - 60_000,
+  ) {
+    const folder = temporaryFolder()
+    mkdirSync(join(folder, 'session-archive'))
+    writeFileSync(join(folder, 'session.jsonl'), session)
+    const cut = Buffer.byteLength(old.archived)
+    const end = cut + Buffer.byteLength(old.kept)
+    const { ino } = statSync(join(folder, 'session.jsonl'))
+    const name = `2026-01-01.${cut}-${end}.${ino}.${claimedAt}.partial`
+    writeFileSync(join(folder, 'session-archive', name), old.archived + old.kept + old.late)
+    return folder
+  }
+
+  test.each([
+    ['lines that came late are carried over', line('ccc') + line('eeeee'), ['ccc', 'eeeee', 'dddd', 'f']],
+    ['one that was carried over already is not doubled', line('ccc') + line('dddd'), ['ccc', 'dddd', 'f']],
+  ])('is finished by the next append: %s', async (_name, session, expected) => {
+    const folder = abandoned(session, {
+      archived: line('a') + line('bb'),
+      kept: line('ccc'),
+      late: line('dddd'),
+    })
+    const workspace = await Workspace.open(folder)
+    await workspace.session.append(entry('f'))
+    expect(await contents(workspace, folder)).toEqual({ session: expected, archived: ['a', 'bb'] })
+    expect(readdirSync(join(folder, 'session-archive'))).toEqual([
+      `2026-01-01.${Buffer.byteLength(line('a') + line('bb'))}.jsonl`,
+    ])
+  })
+
+  test('is waited for by the next archive, for as long as its maker may be alive', async () => {
+    const folder = abandoned(
+      line('ccc') + line('dddd'),
+      { archived: line('a'), kept: line('ccc'), late: '' },
+      Date.now() - 4500,
+    )
+    const workspace = await Workspace.open(folder)
+    const began = Date.now()
+    await workspace.session.archive('dddd')
+    expect(Date.now() - began).toBeGreaterThan(300)
+    expect(await contents(workspace, folder)).toEqual({ session: ['dddd'], archived: ['a', 'ccc'].sort() })
+  })
+
+  test('before the session was replaced has done nothing: its second name hinders nobody, and goes with the next archive', async () => {
+    const { workspace, folder } = await temporaryWorkspace()
+    for (const id of ['a', 'bb', 'ccc']) await workspace.session.append(entry(id))
+    mkdirSync(join(folder, 'session-archive'))
+    for (const stamp of ['x', 'y'])
+      linkSync(join(folder, 'session.jsonl'), join(folder, 'session-archive', `${stamp}.5-9.1.1.partial`))
+    await workspace.session.append(entry('dddd'))
+    expect(await workspace.session.tail(9)).toHaveLength(4)
+    await workspace.session.archive('ccc')
+    expect(await contents(workspace, folder)).toEqual({ session: ['ccc', 'dddd'], archived: ['a', 'bb'] })
+    expect(readdirSync(join(folder, 'session-archive'))).toHaveLength(1)
+  })
+
+  test('a forged one harms nothing outside, and stops no append', async () => {
+    const outside = temporaryFolder()
+    writeFileSync(join(outside, 'secret'), line('secret'))
+    const forgeries: ((path: string) => void)[] = [
+      (path) => symlinkSync(join(outside, 'secret'), path),
+      (path) => linkSync(join(outside, 'secret'), path),
+      (path) => mkdirSync(path),
+      (path) => writeFileSync(path, line('forged')),
+    ]
+    for (const forge of forgeries) {
+      const { workspace, folder } = await temporaryWorkspace()
+      appendFileSync(join(folder, 'session.jsonl'), line('a'))
+      mkdirSync(join(folder, 'session-archive'))
+      forge(join(folder, 'session-archive', `z.0-${line('secret').length}.1.1.partial`))
+      await workspace.session.append(entry('bb'))
+      expect((await all(workspace.session.entries())).map(({ id }) => id)).toEqual(['a', 'bb'])
+    }
+    expect(readFileSync(join(outside, 'secret'), 'utf8')).toBe(line('secret'))
+  })
+})
