@@ -67,7 +67,7 @@ describe('a process spawned into a box', () => {
     // TIOCGWINSZ: rows and columns of the terminal.
     const size =
       'sub size { ioctl(STDIN, 0x5413, my $s = "\\0" x 8) or return "none"; join "x", (unpack "S4", $s)[0, 1] }'
-    const script = `$| = 1; ${size} print size(), ";"; $SIG{WINCH} = sub { print size(), ";"; exit 0 if size() eq "30x90" }; sleep 1 while 1`
+    const script = `$| = 1; ${size} $SIG{WINCH} = sub { print size(), ";"; exit 0 if size() eq "30x90" }; print size(), ";"; sleep 1 while 1`
     const child = await driver.spawn(ref, {
       command: ['/bin/perl', '-e', script],
       tty: { columns: 100, rows: 40 },

@@ -47,7 +47,7 @@ describe('logs', () => {
 
   it('are followed as they are written, to the end of the box', async () => {
     const { driver, ref } = await talkingBox(
-      'print "ready\\n"; $SIG{TERM} = sub { print "bye\\n"; exit }; sleep 1 while 1',
+      '$SIG{TERM} = sub { print "bye\\n"; exit }; print "ready\\n"; sleep 1 while 1',
     )
     const texts: string[] = []
     for await (const { text } of driver.logs(ref, { follow: true })) {
