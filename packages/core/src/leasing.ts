@@ -115,7 +115,7 @@ export class Leasing implements BoxHost {
       this.#host.noteActivity(tenant)
     }
     if (tenant.leases > 0) return
-    tenant.onQuiet?.()
+    tenant.quieted()
     this.#host.settle(tenant)
   }
 

@@ -4,7 +4,7 @@ import { type Clock, systemClock } from './clock.js'
 import type { Driver } from './driver.js'
 import { isPoolName } from './identity.js'
 import type { TenantBox } from './tenant-box.js'
-import { assertKnownKeys, type Duration, invalidOption, toMilliseconds } from './units.js'
+import { assertKnownKeys, type Duration, invalidOption, oneOf, toMilliseconds } from './units.js'
 import type { CallOptions } from './wait.js'
 
 export interface SleepOptions extends CallOptions {
@@ -12,7 +12,7 @@ export interface SleepOptions extends CallOptions {
    * `wait`: until the leases end; later callers queue behind, and at the timeout the call fails with `BUSY`.
    * `abort`: their signals are aborted. @default 'wait'
    */
-  leases?: 'wait' | 'abort'
+  leases?: 'wait' | 'abort' | undefined
 }
 
 /** When an idle box goes to sleep. Tiers must grow: pause before stop before remove. */
@@ -28,8 +28,8 @@ export interface IdleOptions {
 }
 
 export interface TenantOverrides {
-  box?: Partial<BoxSpec>
-  idle?: IdleOptions
+  box?: { [K in keyof BoxSpec]?: BoxSpec[K] | undefined } | undefined
+  idle?: IdleOptions | undefined
 }
 
 type PerTenant = (tenant: string, signal: AbortSignal) => TenantOverrides | Promise<TenantOverrides>
@@ -308,12 +308,6 @@ function nonNegativeInteger(option: string, value: unknown): number {
   return value
 }
 
-function oneOf<T extends string>(option: string, value: unknown, allowed: readonly T[]): T {
-  const found = allowed.find((one) => one === value)
-  if (found === undefined) throw invalidOption(option, allowed.map((one) => `'${one}'`).join(' or '), value)
-  return found
-}
-
 /** A tenant's overrides over the pool's settings; an `undefined` in them leaves the pool's value. @throws TenantBoxError `INVALID_OPTION` */
 export function applyOverrides(
   settings: Settings,
@@ -337,7 +331,7 @@ export function applyOverrides(
   }
 }
 
-function over<T extends object>(base: T, changes: Partial<T>): T {
+function over<T extends object>(base: T, changes: { [K in keyof T]?: T[K] | undefined }): T {
   const merged = { ...base }
   for (const key of Object.keys(changes) as (keyof T)[]) {
     const value = changes[key]

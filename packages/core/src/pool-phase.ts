@@ -34,7 +34,7 @@ export class PoolPhase {
   }
 
   get lock(): PoolEvents['lock']['state'] {
-    return this.#lock
+    return this.#phase.name === 'closed' ? 'lost' : this.#lock
   }
 
   /** @throws TenantBoxError `POOL_CLOSED`, and what opening throws */

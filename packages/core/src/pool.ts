@@ -23,7 +23,7 @@ import type { BoxLease, Tenant } from './tenant.js'
 import type { FetchInit, TenantBox } from './tenant-box.js'
 import type { Stray } from './tenant-dirs.js'
 import { infoOf, type PoolStats, type TenantInfo } from './tenant-info.js'
-import { type Duration, toMilliseconds } from './units.js'
+import { type Duration, oneOf, toMilliseconds } from './units.js'
 import { type CallOptions, deadline, remaining } from './wait.js'
 
 /** A promise that the box is not put to sleep until it is released. */
@@ -37,8 +37,8 @@ export interface Lease extends AsyncDisposable {
 
 /**
  * The owner of all boxes of one app: gives every tenant a box of its own, awake when it is needed and asleep when it is
- * not. Every call but the constructor throws `TenantBoxError` only; `INVALID_TENANT` for what is no tenant id,
- * `POOL_CLOSED` after `close`.
+ * not. What fails is told by a `TenantBoxError` (`INVALID_TENANT` for what is no tenant id, `POOL_CLOSED` after `close`),
+ * except for what an app's own callbacks throw and the reason of a signal it aborts, which come as they are.
  *
  * @example
  * const pool = new TenantPool({ name: 'companion', driver: docker(), dataDir: './data', box: { image: 'agent:1' } })
@@ -139,7 +139,8 @@ export class TenantPool implements AsyncDisposable {
   async ensure(tenant: string, options: CallOptions = {}): Promise<TenantBox> {
     const { runtime: open } = this.#phase
     const known = open?.find(tenant)
-    const box = known && !options.signal?.aborted ? open?.leasing.awake(known) : undefined
+    const hot = options.timeout === undefined && !options.signal?.aborted
+    const box = known && hot ? open?.leasing.awake(known) : undefined
     if (box) {
       open?.noteActivity(known as Tenant)
       return box
@@ -191,9 +192,10 @@ export class TenantPool implements AsyncDisposable {
    */
   async remove(
     tenant: string,
-    options: SleepOptions & { data?: 'keep' | 'delete' } = {},
+    options: SleepOptions & { data?: 'keep' | 'delete' | undefined } = {},
   ): Promise<{ leftBehind: readonly string[] }> {
-    const { data, ...rest } = options
+    const { data: given, ...rest } = options
+    const data = oneOf('data', given ?? 'keep', ['keep', 'delete'])
     let deletion: Promise<string[]> | undefined
     await this.#down(tenant, 'remove', rest, async (runtime, known) => {
       if (data === 'delete') deletion = (await runtime.discard(known)).deletion
@@ -210,7 +212,11 @@ export class TenantPool implements AsyncDisposable {
   /** What the box wrote to stdout and stderr, oldest first; of a stopped one too. Empty when there is no box. */
   async *logs(
     tenant: string,
-    options: CallOptions & { follow?: boolean; tail?: number; since?: number } = {},
+    options: CallOptions & {
+      follow?: boolean | undefined
+      tail?: number | undefined
+      since?: number | undefined
+    } = {},
   ): AsyncGenerator<LogLine, void, undefined> {
     const { signal, timeout, ...request } = options
     const left = remaining(this.#options.clock, { signal, timeout })
@@ -235,7 +241,7 @@ export class TenantPool implements AsyncDisposable {
 
   /** Every tenant with a folder or a box. A snapshot is not taken: what changes meanwhile shows. */
   *list(
-    filter: { state?: BoxState | readonly BoxState[]; prefix?: string } = {},
+    filter: { state?: BoxState | readonly BoxState[] | undefined; prefix?: string | undefined } = {},
   ): IterableIterator<TenantInfo> {
     const { runtime } = this.#phase
     if (!runtime) return
@@ -284,7 +290,8 @@ export class TenantPool implements AsyncDisposable {
    * @throws TenantBoxError `BUSY`
    */
   async refresh(tenant: string, options: SleepOptions = {}): Promise<boolean> {
-    const { leases = 'wait', ...call } = options
+    const { leases: given = 'wait', ...call } = options
+    const leases = oneOf('leases', given, ['wait', 'abort'])
     return this.#bounded('refresh', tenant, call, async (signal) => {
       const runtime = await this.#phase.running(signal)
       const known = runtime.get(tenant)
@@ -313,7 +320,7 @@ export class TenantPool implements AsyncDisposable {
   on<K extends keyof PoolEvents>(
     event: K,
     listener: (event: PoolEvents[K]) => void,
-    options?: { signal?: AbortSignal; once?: boolean },
+    options?: { signal?: AbortSignal | undefined; once?: boolean | undefined },
   ): () => void {
     return this.#events.on(event, listener, options)
   }
@@ -324,9 +331,12 @@ export class TenantPool implements AsyncDisposable {
    *
    * @param options `boxes`: what becomes of them, by default what `onClose` says; `drain`: '10s' by default
    */
-  async close(options: { boxes?: 'keep' | 'stop' | 'remove'; drain?: Duration } = {}): Promise<void> {
+  async close(
+    options: { boxes?: 'keep' | 'stop' | 'remove' | undefined; drain?: Duration | undefined } = {},
+  ): Promise<void> {
     const drainMs = toMilliseconds('drain', options.drain ?? '10s')
-    await this.#phase.close(options.boxes ?? this.#options.onClose, drainMs)
+    const boxes = oneOf('boxes', options.boxes ?? this.#options.onClose, ['keep', 'stop', 'remove'])
+    await this.#phase.close(boxes, drainMs)
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -374,7 +384,8 @@ export class TenantPool implements AsyncDisposable {
     options: SleepOptions,
     afterwards?: (runtime: Runtime, tenant: Tenant) => Promise<void>,
   ): Promise<void> {
-    const { leases = 'wait', timeout = DOWN_TIMEOUT, signal } = options
+    const { leases: given = 'wait', timeout = DOWN_TIMEOUT, signal } = options
+    const leases = oneOf('leases', given, ['wait', 'abort'])
     await this.#bounded(tier, tenant, { signal, timeout }, async (bound) => {
       const runtime = await this.#phase.running(bound)
       const known = runtime.get(tenant)

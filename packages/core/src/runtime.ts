@@ -335,9 +335,9 @@ export class Runtime implements TenantHost {
     this.leasing.close(reason)
     this.reaper.close()
     this.admission.close()
-    await this.disk.quiesce()
-    await putAway(this, reason, boxes, drainMs)
     try {
+      await this.disk.quiesce()
+      await putAway(this, reason, boxes, drainMs)
       await this.engine.close(reason)
       // What the last events set off is brought to its end while there is a driver to ask.
       await Promise.all([...this.known()].map((tenant) => tenant.serial.run(async () => undefined)))

@@ -32,12 +32,7 @@ export async function putAway(
 async function drain(host: ShutdownHost, ms: number): Promise<void> {
   const leased = [...host.known()].filter((tenant) => tenant.leases > 0)
   if (ms === 0 || leased.length === 0) return
-  const quiet = leased.map(
-    (tenant) =>
-      new Promise<void>((resolve) => {
-        tenant.onQuiet = resolve
-      }),
-  )
+  const quiet = leased.map((tenant) => tenant.whenQuiet())
   const bound = deadline(host.clock, 'close', { timeout: ms })
   // Whoever is not done in time is aborted: that is what a drain time means.
   await orAbort(Promise.all(quiet), bound.signal).catch(() => undefined)

@@ -145,10 +145,7 @@ export class Sleeper {
   async #leasesEnded(tenant: Tenant, signal: AbortSignal): Promise<void> {
     if (tenant.leases === 0) return
     try {
-      const quiet = new Promise<void>((resolve) => {
-        tenant.onQuiet = resolve
-      })
-      await orAbort(quiet, signal)
+      await orAbort(tenant.whenQuiet(), signal)
     } catch (error) {
       if (!isTenantBoxError(error, 'TIMEOUT')) throw error
       const { leases } = tenant
@@ -158,8 +155,6 @@ export class Sleeper {
         { leases },
         { tenant: tenant.id },
       )
-    } finally {
-      tenant.onQuiet = undefined
     }
   }
 

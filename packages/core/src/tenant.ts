@@ -92,6 +92,7 @@ export class Tenant implements IdleEntry {
   readonly id: string
   readonly slug: string
   readonly #host: TenantHost
+  readonly #awaitingQuiet = new Set<() => void>()
   #state: BoxState = 'absent'
   #since: number
 
@@ -104,8 +105,6 @@ export class Tenant implements IdleEntry {
   /** Set while somebody waits for the leases to end; new callers queue behind it. */
   gate: Promise<void> | undefined
 
-  /** Called when the last lease has ended, while somebody waits for that. */
-  onQuiet: (() => void) | undefined
   /** Called when something happens to the box while it comes up. */
   onEvent: (() => void) | undefined
 
@@ -145,6 +144,18 @@ export class Tenant implements IdleEntry {
 
   get leases(): number {
     return this.life?.leases.size ?? 0
+  }
+
+  /** Resolves when no lease is left. */
+  whenQuiet(): Promise<void> {
+    if (this.leases === 0) return Promise.resolve()
+    return new Promise((resolve) => this.#awaitingQuiet.add(resolve))
+  }
+
+  /** The last lease has ended. */
+  quieted(): void {
+    for (const resolve of this.#awaitingQuiet) resolve()
+    this.#awaitingQuiet.clear()
   }
 
   /** Whether anybody holds or is about to hold a lease. */

@@ -68,3 +68,10 @@ function describe(value: unknown): string {
   if (value !== null && typeof value === 'object') return 'an object'
   return String(value)
 }
+
+/** @throws TenantBoxError `INVALID_OPTION` */
+export function oneOf<T extends string>(option: string, value: unknown, allowed: readonly T[]): T {
+  const found = allowed.find((one) => one === value)
+  if (found === undefined) throw invalidOption(option, allowed.map((one) => `'${one}'`).join(' or '), value)
+  return found
+}

@@ -247,6 +247,35 @@ describe('close', () => {
     await closed
   })
 
+  it('and a stop that waits for leases do not lose each other', async () => {
+    const { pool } = await setup()
+    const lease = await pool.lease('a')
+    const stopped = pool.stop('a', { timeout: '1h' })
+    const closed = pool.close({ boxes: 'stop', drain: '1h' })
+    lease.release()
+    await Promise.all([stopped, closed])
+    expect(pool.stats()).toMatchObject({ ok: false, lock: 'lost' })
+  })
+
+  it('aborts the leases that a stop waits for when the drain time is over', async () => {
+    const { pool } = await setup()
+    const lease = await pool.lease('a')
+    const stopped = pool.stop('a', { timeout: '1h' })
+    await pool.close({ boxes: 'stop', drain: 10 })
+    await stopped
+    expect(lease.signal.reason).toMatchObject({ code: 'POOL_CLOSED' })
+  })
+
+  it('refuses what it does not know, before anything happens', async () => {
+    const { pool } = await setup()
+    await pool.ensure('a')
+    await failure(pool.close({ boxes: 'Keep' as 'keep' }), 'INVALID_OPTION')
+    await failure(pool.remove('a', { data: 'Delete' as 'delete' }), 'INVALID_OPTION')
+    await failure(pool.stop('a', { leases: 'Abort' as 'abort' }), 'INVALID_OPTION')
+    await failure(pool.ensure('a', { timeout: 'x' as '1s' }), 'INVALID_OPTION')
+    expect(pool.get('a')?.state).toBe('running')
+  })
+
   it('aborts a start under way', async () => {
     const { pool, engine } = await setup()
     const hold = engine.faults.hold('list')
