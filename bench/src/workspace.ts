@@ -11,7 +11,7 @@ const GIB = 1024 ** 3
 const PARSED = 64 * 1024 ** 2
 const ROUNDS = 7
 const APPENDS = 2000
-const OPENS = 20_000
+const OPENS = 2000
 const TENANTS = 10_000
 const SCHEDULES_EACH = 10
 
@@ -148,13 +148,16 @@ function speed(name: string, bare: number, ours: number): Figure {
   }
 }
 
+/** Opening a file safely, beside a bare open of each folder and file on the way that is in the tenant's hands. */
 function opening(directory: string, path: string, where: string): Figure {
-  const full = join(directory, path)
+  const names = path.split('/')
+  const way = names.map((_, index) => join(directory, ...names.slice(0, index + 1)))
   const ours: number[] = []
   const bare: number[] = []
-  for (let round = 0; round < ROUNDS; round++) {
+  for (let round = 0; round < ROUNDS * 5; round++) {
     let began = performance.now()
-    for (let index = 0; index < OPENS; index++) closeSync(openSync(full, constants.O_RDONLY))
+    for (let index = 0; index < OPENS; index++)
+      for (const each of way) closeSync(openSync(each, constants.O_RDONLY))
     bare.push(performance.now() - began)
     began = performance.now()
     for (let index = 0; index < OPENS; index++) openToRead(directory, path)[Symbol.dispose]()
@@ -165,7 +168,7 @@ function opening(directory: string, path: string, where: string): Figure {
   return {
     name: `safe open ${where}`,
     value: `${each(ours).toFixed(2)} µs`,
-    floor: `${each(bare).toFixed(2)} µs`,
+    floor: `${each(bare).toFixed(2)} µs for ${way.length}`,
     ratio,
     target: 'at most 3x',
     met: ratio <= 3,

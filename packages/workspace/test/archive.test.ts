@@ -10,7 +10,10 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { isSettled } from '../src/archive-finish.js'
 import { Workspace } from '../src/index.js'
+import { isCurrent, openSessionToAppend } from '../src/session-file.js'
+import { writeLine } from '../src/write-line.js'
 import { all, temporaryFolder, temporaryWorkspace } from './support/folder.js'
 
 const entry = (id: string) =>
@@ -83,6 +86,43 @@ describe('archive', () => {
     }
     const { session, archived } = await contents(workspace, folder)
     expect([...archived, ...session].sort()).toEqual(['first', ...expected].sort())
+  })
+})
+
+describe('a writer that was suspended between its open and its write', () => {
+  const bytes = (id: string) => Buffer.from(line(id))
+
+  test('finds its line in a finished archive, and takes it back to write it again', async () => {
+    const { workspace, folder } = await temporaryWorkspace()
+    for (const id of ['a', 'bb']) await workspace.session.append(entry(id))
+    using file = openSessionToAppend(folder)
+    await workspace.session.archive('bb')
+    expect(await writeLine(file, bytes('late'))).toBe(true)
+    expect(isCurrent(folder, file)).toBe(false)
+    expect(await isSettled(folder, file, bytes('late'))).toBe(false)
+    expect(await contents(workspace, folder)).toEqual({ session: ['bb'], archived: ['a'] })
+  })
+
+  test('leaves its line where it is when that was archived with the others, or carried over', async () => {
+    const { workspace, folder } = await temporaryWorkspace()
+    await workspace.session.append(entry('a'))
+    using file = openSessionToAppend(folder)
+    expect(await writeLine(file, bytes('early'))).toBe(true)
+    for (const id of ['bb', 'ccc']) await workspace.session.append(entry(id))
+    await workspace.session.archive('bb')
+    expect(await isSettled(folder, file, bytes('early'))).toBe(true)
+    expect(await isSettled(folder, file, bytes('ccc'))).toBe(true)
+    expect(await contents(workspace, folder)).toEqual({ session: ['bb', 'ccc'], archived: ['a', 'early'] })
+  })
+
+  test('writes again what became part of a line that somebody else left torn', async () => {
+    const { workspace, folder } = await temporaryWorkspace()
+    await workspace.session.append(entry('a'))
+    using file = openSessionToAppend(folder)
+    appendFileSync(join(folder, 'session.jsonl'), '{"torn')
+    expect(await writeLine(file, bytes('spliced'))).toBe(false)
+    await workspace.session.append(entry('spliced'))
+    expect((await all(workspace.session.entries())).map(({ id }) => id)).toEqual(['a', 'spliced'])
   })
 })
 
