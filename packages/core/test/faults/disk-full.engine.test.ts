@@ -2,12 +2,16 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { docker } from '@tenantbox/core/docker'
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { isTenantBoxError } from '../../src/index.js'
 import { importAgentImage, world } from '../engine/world.js'
 import { failure } from '../pool/helpers.js'
 import { PrivateEngine, whyNoPrivateEngine } from './private-engine.js'
 import { SmallDisk, whyNoSmallDisk } from './small-disk.js'
 
+const KiB = 1024
 const MiB = 1024 ** 2
+/** What is only there while something is being written. */
+const HALF_WRITTEN = /^\.tenantbox\/new\/.|secrets\.new|\.[0-9a-f-]{36}$/
 const image = 'tenantbox-test:agent'
 const reason = whyNoPrivateEngine() ?? whyNoSmallDisk()
 if (reason !== undefined) console.warn(`Left out: the tests of full disks (${reason}).`)
@@ -36,12 +40,11 @@ afterAll(async () => {
   for (const disk of [files, containers]) disk?.unmount()
 })
 
-async function onSmallDisks() {
+async function onSmallDisks(secrets: Record<string, string> = { token: 's3cret' }) {
   const dataDir = await mkdtemp(join(files.path, 'data-'))
   onTestFinished(() => rm(dataDir, { recursive: true }))
   const driver = docker({ socketPath: engine.socketPath })
-  const box = { image, secrets: { token: 's3cret' } }
-  return { ...(await world(image, { driver, dataDir, box })), dataDir }
+  return { ...(await world(image, { driver, dataDir, box: { image, secrets } })), dataDir }
 }
 
 /** Every file and folder of the pool, but those of agents. */
@@ -70,6 +73,25 @@ describe.skipIf(reason !== undefined)('a data folder on a full disk', () => {
     expect(await pool.send('old', 'what do you know?').text()).toBe('x\n')
     await files.free()
     expect(await pool.send('new', 'remember y').text()).toBe('y\n')
+  })
+
+  it('leaves nothing half-written, wherever in a wake it becomes full', async () => {
+    const { pool, dataDir } = await onSmallDisks({ token: 'x'.repeat(16 * KiB) })
+    await pool.start()
+    let failures = 0
+    for (let room = 0; ; room += 2 * KiB) {
+      await files.free()
+      await files.fill(room)
+      const error = await pool.ensure('a').then(
+        () => undefined,
+        (reason: unknown) => reason,
+      )
+      if (error === undefined) break
+      if (!isTenantBoxError(error, 'START_FAILED')) throw error
+      failures++
+      expect((await paths(dataDir)).filter((path) => HALF_WRITTEN.test(path))).toEqual([])
+    }
+    expect(failures).toBeGreaterThan(5)
   })
 
   it('keeps a box whose secrets cannot be written from starting with half of them', async () => {

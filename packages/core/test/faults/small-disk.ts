@@ -24,16 +24,17 @@ export class SmallDisk {
     execFileSync('mount', ['-o', 'loop,nosuid,nodev', image, this.path])
   }
 
-  /** Leaves not a byte free. */
-  async fill(): Promise<void> {
+  /** Leaves this much room, as nearly as the filesystem counts it. */
+  async fill(leaving = 0): Promise<void> {
     const file = await open(this.#filler, 'a')
     try {
       for (let size = CHUNK.length; size >= 1; ) {
-        const left = await file.write(CHUNK, 0, size).catch((error) => {
+        const written = await file.write(CHUNK, 0, size).catch((error) => {
           if (errnoOf(error) !== 'ENOSPC') throw error
         })
-        if (!left) size = Math.floor(size / 2)
+        if (!written) size = Math.floor(size / 2)
       }
+      if (leaving > 0) await file.truncate((await file.stat()).size - leaving)
       await file.sync()
     } finally {
       await file.close()
