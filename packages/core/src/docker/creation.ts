@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { open, readFile, rename, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import type Docker from 'dockerode'
 import type { BoxIdentity, BoxRecord, BoxRef, DriverCall, ResolvedBoxSpec } from '../driver.js'
 import { errnoOf } from '../errno.js'
@@ -29,6 +30,10 @@ interface CreationHost {
   readonly probed: Probed
 }
 
+/** How often, and after which pause, a name that is taken by nothing that can be seen is tried again: for 10 s. */
+const MOST_ATTEMPTS = 200
+const RESERVED_PAUSE_MS = 50
+
 /** Makes boxes, and finds the one that has a tenant's name. */
 export class Creation {
   readonly #host: CreationHost
@@ -53,13 +58,16 @@ export class Creation {
       accounts: user !== undefined && (await this.#writeAccounts(identity, spec.image, user, options)),
     }
     const name = boxName(containers.pool.name, identity.slug)
-    const made = await this.#make(name, plan, options)
-    if (made !== undefined) return this.#checkFolders(refTo(made, identity), plan, options)
-    // The name is taken: by a removal that is under way, an earlier try of ours that went through, or a stranger.
-    const taken = await this.find(identity.slug, options)
-    if (taken?.spec === identity.spec) return taken.ref
-    const again = taken ? undefined : await this.#make(name, plan, options)
-    if (again !== undefined) return this.#checkFolders(refTo(again, identity), plan, options)
+    for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt++) {
+      const made = await this.#make(name, plan, options)
+      if (made !== undefined) return this.#checkFolders(refTo(made, identity), plan, options)
+      // The name is taken: by a removal under way, an earlier try of ours that went through, or a stranger.
+      const taken = await this.find(identity.slug, options)
+      if (taken?.spec === identity.spec) return taken.ref
+      if (taken) break
+      // Or by a box that is just being made: the engine reserves the name before it shows the box.
+      await setTimeout(RESERVED_PAUSE_MS, undefined, { signal: options.signal })
+    }
     throw boxFailed(identity, 'is there already, made from another spec. Remove it first.', {
       phase: 'create',
     })
