@@ -86,10 +86,11 @@ export function hostileAgentAttacks(world: () => Isolation): void {
     it.each(['fifo', 'directory', 'file', 'nothing'])('%s, and neither hangs nor opens it', async (habit) => {
       expect((await refused(ask(habit), 'AGENT_FAILED')).details).toMatchObject({ sent: false })
     })
+  })
 
-    it('a socket that becomes a symlink at the right moment, and never follows it', async () => {
+  describe('while the gateway connects, it', () => {
+    it('never follows a symlink that takes the place of a socket at the right moment', async () => {
       const { directory, name, accepted } = await listenRaw((socket) => socket.end('not for the gateway'))
-      // Where the box's own folders are, so that its paths and the gateway's have nothing in common.
       const { dataDir } = world()
       await ask('swap', join(directory, name), async (tenant) => {
         const run = join(dataDir, slugOf(tenant), 'run')
