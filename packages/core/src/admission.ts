@@ -35,6 +35,8 @@ export class Admission {
   readonly #evicting = new Set<Tenant>()
   readonly #starts
   #cancelRetry: (() => void) | undefined
+  readonly #sparing = new Set<() => void>()
+  #closed = false
 
   constructor(host: AdmissionHost) {
     this.#host = host
@@ -63,7 +65,8 @@ export class Admission {
 
   /** Gives the slot back if nothing needs it any more, and looks whether somebody can go on. Idempotent. */
   settle(tenant: Tenant): void {
-    if (!isLive(tenant.state) && !tenant.flight) this.#holders.delete(tenant)
+    if (isLive(tenant.state)) this.#holders.add(tenant)
+    else if (!tenant.flight && !tenant.inDoubt) this.#holders.delete(tenant)
     this.makeRoom()
   }
 
@@ -134,6 +137,7 @@ export class Admission {
 
   /** Admits whom there is room for, and evicts for the others. Called whenever something may have changed. */
   makeRoom(): void {
+    if (this.#closed) return
     const { capacity, clock } = this.#host
     while (this.#queue.length > 0 && this.#holders.size < capacity.maxRunning) {
       const next = this.#queue[0] as Waiter
@@ -151,8 +155,11 @@ export class Admission {
       this.#cancelRetry = clock.after(retryIn, () => this.makeRoom(), { background: true })
   }
 
+  /** Nobody is evicted any more. */
   close(): void {
+    this.#closed = true
     this.#cancelRetry?.()
+    for (const cancel of this.#sparing) cancel()
   }
 
   #evict(victim: Tenant): void {
@@ -162,10 +169,23 @@ export class Admission {
       this.makeRoom()
     }
     void this.#host.evict(victim).then((evicted) => {
-      // One that would not go is left alone for a while; others are asked meanwhile.
       if (evicted) done()
-      else this.#host.clock.after(SPARED_MS, done, { background: true })
+      else this.#spare(done)
     })
+  }
+
+  /** One that would not go is left alone for a while; others are asked meanwhile. */
+  #spare(done: () => void): void {
+    if (this.#closed) return
+    const cancel = this.#host.clock.after(
+      SPARED_MS,
+      () => {
+        this.#sparing.delete(cancel)
+        done()
+      },
+      { background: true },
+    )
+    this.#sparing.add(cancel)
   }
 
   #tell(tenant: Tenant, state: PoolEvents['queue']['state'], ms: number): void {

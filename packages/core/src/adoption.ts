@@ -22,7 +22,8 @@ export interface AdoptionHost {
   find(id: string): Tenant | undefined
   /** A tenant met for the first time, last active so many milliseconds ago. */
   meet(id: string, slug: string, idleMs: number): Tenant
-  settle(tenant: Tenant): void
+  /** Puts the tenant where it belongs by now. */
+  place(tenant: Tenant): void
   warn(code: string, message: string, about: { tenant?: string; cause?: unknown }): void
 }
 
@@ -59,7 +60,7 @@ export class Adoption {
       if (isLive(tenant.state)) this.#host.admission.occupy(tenant)
     }
     for (const { ref } of aside.values()) await this.#endRebuild(ref)
-    for (const tenant of this.#host.known()) this.#host.settle(tenant)
+    for (const tenant of this.#host.known()) this.#host.place(tenant)
     return records.length
   }
 
@@ -71,14 +72,17 @@ export class Adoption {
       if (!this.#host.find(ref.tenant)) this.#host.meet(ref.tenant, ref.slug, 0).knownIn = -1
     const differing: Tenant[] = []
     for (const tenant of this.#host.known()) {
-      if (tenant.serial.busy) continue
-      if (agrees(tenant, current.get(tenant.slug))) tenant.knownIn = epoch
-      else differing.push(tenant)
+      // What is under way may rest on what was known before.
+      if (tenant.serial.busy) differing.push(tenant)
+      else if (agrees(tenant, current.get(tenant.slug))) tenant.knownIn = epoch
+      else {
+        tenant.knownIn = -1
+        differing.push(tenant)
+      }
     }
-    for (const tenant of differing) tenant.knownIn = -1
     // One that is under way ends itself.
     const interrupted = [...aside.values()].filter(({ ref }) => !this.#host.find(ref.tenant)?.serial.busy)
-    for (const tenant of differing) void this.#recheck(tenant)
+    for (const tenant of differing) void this.recheck(tenant)
     for (const { ref } of interrupted) void this.#endRebuild(ref)
   }
 
@@ -86,20 +90,18 @@ export class Adoption {
   happened(event: DriverEvent): void {
     const tenant = this.#host.find(event.ref.tenant)
     if (!tenant || (tenant.box && tenant.box.id !== event.ref.id)) return
-    if (tenant.onEvent) {
-      tenant.onEvent()
-      return
-    }
+    tenant.onEvent?.()
     const surprising = (): boolean => contradicts(event, tenant.state, tenant.life?.startedAt)
     if (!tenant.serial.busy) {
       if (!surprising()) return
       // From here on nobody takes the box for running without asking.
       tenant.knownIn = -1
     }
-    void this.#recheck(tenant, surprising)
+    void this.recheck(tenant, surprising)
   }
 
-  async #recheck(tenant: Tenant, stillSurprising?: () => boolean): Promise<void> {
+  /** Asks the engine once nothing else is under way. */
+  async recheck(tenant: Tenant, stillSurprising?: () => boolean): Promise<void> {
     try {
       await tenant.serial.run(async () => {
         if (stillSurprising?.()) tenant.knownIn = -1
@@ -116,7 +118,7 @@ export class Adoption {
           cause,
         )
     }
-    this.#host.settle(tenant)
+    this.#host.place(tenant)
   }
 
   /**
@@ -150,7 +152,7 @@ export class Adoption {
         )
       }
     })
-    this.#host.settle(tenant)
+    this.#host.place(tenant)
   }
 
   #failed(code: string, what: string, tenant: Tenant, cause: unknown): void {

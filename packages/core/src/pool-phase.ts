@@ -48,9 +48,12 @@ export class PoolPhase {
     if (this.#phase.name === 'closed') throw poolClosed()
     if (this.#phase.name === 'open') return this.#phase.report
     if (this.#phase.name === 'new' || this.#phase.flight.abandoned) {
-      const flight: SharedFlight<StartReport> = new SharedFlight((aborted) =>
-        this.#open(aborted, () => flight),
-      )
+      const before = this.#phase.name === 'new' ? undefined : this.#phase.flight.settled
+      const flight: SharedFlight<StartReport> = new SharedFlight(async (aborted) => {
+        // It must be in place before anything of it runs, and one that was given up must let go of the lock first.
+        await before
+        return this.#open(aborted, () => flight)
+      })
       this.#phase = { name: 'opening', flight }
     }
     return this.#phase.flight.join(signal)
@@ -65,8 +68,6 @@ export class PoolPhase {
   }
 
   async #open(signal: AbortSignal, self: () => SharedFlight<StartReport>): Promise<StartReport> {
-    // The flight must be in place before anything of it runs.
-    await Promise.resolve()
     const isCurrent = (): boolean => this.#phase.name === 'opening' && this.#phase.flight === self()
     try {
       const { runtime, ...report } = await openRuntime({

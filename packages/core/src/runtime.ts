@@ -181,8 +181,16 @@ export class Runtime implements TenantHost {
     this.#activity.note(tenant)
   }
 
-  /** Puts a tenant where it belongs once nothing is under way: in the idle lists, and in or out of its slot. */
+  /** Puts a tenant where it belongs once nothing is under way, and clears up what is in doubt about it. */
   settle(tenant: Tenant): void {
+    this.place(tenant)
+    const underWay = tenant.flight !== undefined || tenant.serial.busy
+    // An engine that is away is asked about everybody when it is back.
+    if (tenant.inDoubt && !underWay && this.engine.state === 'up') void this.adoption.recheck(tenant)
+  }
+
+  /** In the idle lists, and in or out of its slot. */
+  place(tenant: Tenant): void {
     this.reaper.track(tenant)
     this.admission.settle(tenant)
     this.disk.settled(tenant)

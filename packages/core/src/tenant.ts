@@ -163,6 +163,11 @@ export class Tenant implements IdleEntry {
     return this.demand > 0 || this.leases > 0
   }
 
+  /** Whether a call that changes its box had no clear answer, and the engine was not asked since: it may well live. */
+  get inDoubt(): boolean {
+    return this.box !== undefined && this.knownIn === -1
+  }
+
   /** Milliseconds since this life began, as far as this process knows. */
   get uptime(): number {
     return this.life ? this.#host.clock.monotonic() - this.life.since : 0
