@@ -77,13 +77,15 @@ export async function wake(): Promise<void> {
 async function killedToSeen(pool: TenantPool, engine: Docker): Promise<number> {
   let longest = 0
   for (let round = 0; round < ROUNDS; round++) {
-    await pool.ensure('pooled')
+    // A tenant of its own each time: one that dies young again and again is held back.
+    const tenant = `killed-${round}`
+    await pool.ensure(tenant)
     const seen = new Promise<void>((resolve) => pool.on('transition', () => resolve(), { once: true }))
     const killed = performance.now()
-    await engine.getContainer('tbx-bench-pooled').kill()
+    await engine.getContainer(`tbx-bench-${tenant}`).kill()
     await seen
     longest = Math.max(longest, performance.now() - killed)
-    await pool.remove('pooled')
+    await pool.remove(tenant)
   }
   return longest
 }
