@@ -7,13 +7,16 @@ const DEMANDS = /** @type {const} */ ([
   { needs: 'root', pattern: /\.root\.test\.ts$/ },
 ])
 
-/** @returns {{ file: string, needs: 'a Docker engine' | 'root' }[]} by their path in this repository */
-export function demandingTests() {
-  return DEMANDS.flatMap(({ needs, pattern }) =>
-    testFiles()
-      .filter((file) => pattern.test(file))
-      .map((file) => ({ file, needs })),
-  )
+/**
+ * @param {(need: 'a Docker engine' | 'root') => boolean} isThere
+ * @returns {{ file: string, lacks: string }[]} the tests that cannot be run here, by their path in this repository
+ */
+export function impossibleTests(isThere) {
+  const lacking = DEMANDS.filter(({ needs }) => !isThere(needs))
+  return testFiles().flatMap((file) => {
+    const lacks = lacking.filter(({ pattern }) => pattern.test(file)).map(({ needs }) => needs)
+    return lacks.length > 0 ? [{ file, lacks: lacks.join(' and ') }] : []
+  })
 }
 
 /** @returns {string[]} */

@@ -1,7 +1,7 @@
 import { ROOT } from '../setup/paths.mjs'
 import { inSession } from '../setup/session.mjs'
 import { step } from '../setup/terminal.mjs'
-import { demandingTests } from './demands.mjs'
+import { impossibleTests } from './demands.mjs'
 
 const HELP = `
 The tests need a Docker engine (20.10 or newer). Any of these helps:
@@ -14,7 +14,7 @@ await inSession({ extras: true }, async ({ missing, run }) => {
     console.error(['\n✗ No Docker engine:', ...missing.map((reason) => `  - ${reason}`), HELP].join('\n'))
     return 1
   }
-  const left = demandingTests().filter(({ needs }) => (needs === 'root' ? process.getuid?.() !== 0 : missing))
+  const left = impossibleTests((need) => (need === 'root' ? process.getuid?.() === 0 : !missing))
   const exclude = left.flatMap(({ file }) => ['--exclude', file])
   const code = await run(
     'node',
@@ -23,6 +23,6 @@ await inSession({ extras: true }, async ({ missing, run }) => {
     ...process.argv.slice(2),
     ...exclude,
   )
-  for (const { file, needs } of left) step(`Left out, as it needs ${needs}: ${file}`)
+  for (const { file, lacks } of left) step(`Left out, as it needs ${lacks}: ${file}`)
   return code
 })
