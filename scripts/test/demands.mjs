@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { ROOT } from '../setup/paths.mjs'
 
 /** What some tests need, and say that they do by where they are or how they are called. */
@@ -24,7 +24,8 @@ function testFiles() {
   const folders = ['packages', 'examples'].flatMap((parent) =>
     readdirSync(`${ROOT}/${parent}`).map((name) => `${parent}/${name}/test`),
   )
-  return folders.flatMap((folder) =>
+  const present = folders.filter((folder) => existsSync(`${ROOT}/${folder}`))
+  return present.flatMap((folder) =>
     readdirSync(`${ROOT}/${folder}`, { recursive: true, encoding: 'utf8' })
       .filter((path) => path.endsWith('.test.ts'))
       .map((path) => `${folder}/${path}`),
