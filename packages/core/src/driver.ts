@@ -154,6 +154,11 @@ export interface LogsRequest {
   readonly tail?: number | undefined
   /** Only lines of this time or later, in milliseconds since the epoch. */
   readonly since?: number | undefined
+  /**
+   * Only what a running box has written in its present life. Its `startedAt` does not tell that: an engine may note it
+   * after the first line.
+   */
+  readonly thisLife?: boolean | undefined
 }
 
 /**

@@ -182,12 +182,12 @@ export class Launcher {
 
   #probeTarget(life: Life, watch: DeathWatch): StartedBox {
     const { driver } = this.#host
-    const { box, transport, startedAt, tenantId } = life
+    const { box, transport, tenantId } = life
     return {
       tenant: tenantId,
       fetch: (path, init) => transport.fetch(path, init),
       dial: (port, signal) => driver.dial(box, { port, signal }),
-      logs: (signal) => driver.logs(box, { follow: true, since: startedAt }, { signal }),
+      logs: (signal) => driver.logs(box, { follow: true, thisLife: true }, { signal }),
       health: async (signal) => (await driver.health?.(box, { signal })) ?? 'healthy',
       exited: watch.died,
     }

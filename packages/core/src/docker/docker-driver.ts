@@ -80,7 +80,7 @@ export class DockerDriver implements Driver {
     const images = new Images(this.#engine, this.#options)
     const accounts = new ImageAccounts(this.#engine, pool)
     const networks = new Networks(this.#engine, pool)
-    const logs = new Logs(this.#engine)
+    const logs = new Logs(containers)
     const lifecycle = new Lifecycle(containers, logs)
     const creation = new Creation({
       containers,

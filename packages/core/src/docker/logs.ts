@@ -3,8 +3,7 @@ import type Docker from 'dockerode'
 import { systemClock } from '../clock.js'
 import type { BoxRef, DriverCall, LogLine, LogsRequest } from '../driver.js'
 import { lastLines } from '../last-lines.js'
-import { boxFailed, boxGone } from './containers.js'
-import type { Engine } from './engine.js'
+import { boxFailed, boxGone, type Containers } from './containers.js'
 import { refusalOf } from './engine-failure.js'
 import { type Piece, pieces } from './multiplexed.js'
 import { toMillis } from './records.js'
@@ -17,19 +16,21 @@ const LINE_FEED = 10
 
 /** What boxes wrote to stdout and stderr, also in lives that have ended. */
 export class Logs {
-  readonly #engine: Engine
+  readonly #containers: Containers
 
-  constructor(engine: Engine) {
-    this.#engine = engine
+  constructor(containers: Containers) {
+    this.#containers = containers
   }
 
   async *read(ref: BoxRef, request: LogsRequest, { signal }: DriverCall): AsyncGenerator<LogLine, void> {
-    const { follow = false, tail, since } = request
+    const { follow = false, tail, thisLife = false } = request
+    const since = thisLife ? await this.#endOfLastLife(ref, { signal }) : request.since
     const source = await this.#open(ref, { follow, tail, since }, signal)
     // Without `follow` the engine has all it will send.
-    const silence = follow ? undefined : this.#engine.timeout
+    const { engine } = this.#containers
+    const silence = follow ? undefined : engine.timeout
     // The engine's own `since` counts in a coarser unit than it prints.
-    for await (const line of this.#engine.follow('send logs', logLines(pieces(source)), source, {
+    for await (const line of engine.follow('send logs', logLines(pieces(source)), source, {
       signal,
       silence,
     }))
@@ -39,6 +40,14 @@ export class Logs {
   /** For an error. */
   lastLines(ref: BoxRef): Promise<string[]> {
     return lastLines(systemClock, (request, call) => this.read(ref, request, call))
+  }
+
+  /** The first millisecond after it; undefined in a box's first life. */
+  async #endOfLastLife(ref: BoxRef, options: DriverCall): Promise<number | undefined> {
+    const container = await this.#containers.inspect(ref.id, options)
+    if (!container) throw boxGone(ref)
+    const finishedAt = toMillis(container.State.FinishedAt)
+    return finishedAt === 0 ? undefined : finishedAt + 1
   }
 
   async #open(
@@ -55,7 +64,7 @@ export class Logs {
       ...(since === undefined ? {} : { since: (since / 1000).toFixed(3) }),
     }
     try {
-      return await this.#engine.call(
+      return await this.#containers.engine.call(
         'send logs',
         // dockerode collects everything in memory unless told to follow; what the engine does is up to the query.
         (client, abortSignal) =>

@@ -14,6 +14,8 @@ export class LogBuffer {
   readonly #flushes = new Set<() => void>()
   /** How many lines were dropped: the sequence number of the first one kept. */
   #dropped = 0
+  /** The sequence number of the first line of the present or last life. */
+  #lifeFrom = 0
   #bytes = 0
   #live = false
 
@@ -25,6 +27,7 @@ export class LogBuffer {
   /** A life begins: from now on, a reader that follows waits for more. */
   open(): void {
     this.#live = true
+    this.#lifeFrom = this.#dropped + this.#lines.length
   }
 
   /** A life has ended, and with it what followed it. Lines that were begun are lines now. */
@@ -60,24 +63,26 @@ export class LogBuffer {
 
   /** What was kept, then, when following, what comes until the life ends. */
   async *read(request: LogsRequest, signal?: AbortSignal): AsyncGenerator<LogLine, void, undefined> {
-    for (let next = this.#first(request); ; ) {
+    const { since = Number.NEGATIVE_INFINITY, thisLife = false, follow = false } = request
+    const from = thisLife ? this.#lifeFrom : 0
+    for (let next = Math.max(from, this.#first(request.tail, since)); ; ) {
       signal?.throwIfAborted()
       // A reader too slow for the buffer goes on with the oldest line there still is.
       next = Math.max(next, this.#dropped)
       const line = this.#lines[next - this.#dropped]
       if (line) {
         next++
-        if (request.since === undefined || line.at >= request.since) yield line
-      } else if (request.follow && this.#live) await this.#more(signal)
+        if (line.at >= since) yield line
+      } else if (follow && this.#live) await this.#more(signal)
       else return
     }
   }
 
-  #first({ tail, since }: LogsRequest): number {
+  #first(tail: number | undefined, since: number): number {
     if (tail === undefined) return this.#dropped
-    const wanted = this.#lines.filter(({ at }) => since === undefined || at >= since).length
+    const wanted = this.#lines.filter(({ at }) => at >= since).length
     let skip = Math.max(0, wanted - tail)
-    const index = this.#lines.findIndex(({ at }) => (since === undefined || at >= since) && skip-- === 0)
+    const index = this.#lines.findIndex(({ at }) => at >= since && skip-- === 0)
     return this.#dropped + (index === -1 ? this.#lines.length : index)
   }
 

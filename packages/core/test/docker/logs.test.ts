@@ -57,6 +57,22 @@ describe('logs', () => {
     expect(texts).toEqual(['ready', 'bye'])
   })
 
+  it('of this life begin with its first line, however soon that came, and hold none of the last life', async () => {
+    const world = await makeWorld()
+    const { driver } = world
+    const spec = specOf(image, { command: ['/bin/sh', '-c', 'echo up; exec sleep 1000'] })
+    const ref = await world.box('ann', spec)
+    for (let life = 1; life <= 5; life++) {
+      await driver.start(ref)
+      const texts: string[] = []
+      for await (const { text } of driver.logs(ref, { follow: true, thisLife: true })) {
+        texts.push(text)
+        await driver.stop(ref, { graceMs: 0 })
+      }
+      expect(texts).toEqual(['up'])
+    }
+  })
+
   it('end with the reason when the reader gives up', async () => {
     const { driver, ref } = await talkingBox('print "ready\\n"; sleep 1000')
     const controller = new AbortController()

@@ -87,6 +87,18 @@ export function telling(test: ConformanceTest): void {
     assert.deepEqual(await all(driver.logs(ref, { since: (said[0]?.at ?? 0) - 1_000 })), said)
   })
 
+  test('tells what a box has said in this life, from its first word', async (bench) => {
+    const { driver } = bench
+    const ref = await bench.running()
+    await bench.get(ref, '/say/before')
+    await driver.stop(ref, { graceMs: GRACE_MS })
+    await bench.start(ref)
+    await bench.get(ref, '/say/after')
+    await bench.eventually('it was said', async () => (await all(driver.logs(ref))).at(-1)?.text === 'after')
+    const lines = await all(driver.logs(ref, { thisLife: true }))
+    assert.deepEqual(sorted(lines), ['stderr note', 'stdout after', 'stdout ready'])
+  })
+
   test('follows what a box says until it stops', async (bench) => {
     const { driver } = bench
     const ref = await bench.running()
