@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { TenantPool } from '@tenantbox/core'
 import { docker } from '@tenantbox/core/docker'
 import Docker from 'dockerode'
-import { benchImage } from './raw-box.js'
+import { benchBox } from './raw-box.js'
 import { median, print } from './report.js'
 
 const BOXES = 500
@@ -14,11 +14,10 @@ const AT_MOST = 1.3
 
 /** Taking over many stopped boxes, beside the bare listing of them. */
 export async function adopt(): Promise<void> {
-  const image = benchImage('Adoption')
-  if (!image) return
+  const box = benchBox('Adoption')
+  if (!box) return
   const dataDir = await mkdtemp(join(tmpdir(), 'tenantbox-bench-'))
-  const open = (): TenantPool =>
-    new TenantPool({ name: 'benchadopt', driver: docker(), dataDir, box: { image } })
+  const open = (): TenantPool => new TenantPool({ name: 'benchadopt', driver: docker(), dataDir, box })
   const engine = new Docker()
   try {
     await makeStopped(open())

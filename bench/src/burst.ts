@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { TenantPool } from '@tenantbox/core'
 import { docker } from '@tenantbox/core/docker'
 import Docker from 'dockerode'
-import { benchImage, RawBox, specOf } from './raw-box.js'
+import { benchBox, RawBox, specOf } from './raw-box.js'
 import { against, print } from './report.js'
 
 const TENANTS = 40
@@ -13,10 +13,10 @@ const ROUNDS = 3
 
 /** Many new tenants at once, beside bare dockerode at the fixed number of starts at a time that suits this machine best. */
 export async function burst(): Promise<void> {
-  const image = benchImage('Burst')
-  if (!image) return
+  const box = benchBox('Burst')
+  if (!box) return
   const dataDir = await mkdtemp(join(tmpdir(), 'tenantbox-bench-'))
-  const pool = new TenantPool({ name: 'benchburst', driver: docker(), dataDir, box: { image } })
+  const pool = new TenantPool({ name: 'benchburst', driver: docker(), dataDir, box })
   const engine = new Docker()
   try {
     const ids = Array.from({ length: TENANTS }, (_, i) => `tenant-${i}`)

@@ -1,29 +1,32 @@
 import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { BoxSpec } from '@tenantbox/core'
 import type Docker from 'dockerode'
 import { Client, request } from 'undici'
 
 const PROBE_EVERY_MS = 5
+const PATIENCE_MS = 60_000
+const AGENT = fileURLToPath(new URL('../agent', import.meta.url))
 
-/** The image that the benches on a real engine run, whose command is an agent; without one they say that they are left out. */
-export function benchImage(bench: string): string | undefined {
-  const image = process.env.TENANTBOX_BENCH_IMAGE
-  if (!image)
-    console.log(
-      `\n${bench}: left out. Set TENANTBOX_BENCH_IMAGE to an image whose command is an agent, and DOCKER_HOST if need be.`,
-    )
-  return image
+/** What the benches on a real engine run; without an engine they say that they are left out. */
+export function benchBox(bench: string): BoxSpec | undefined {
+  const image = process.env.TENANTBOX_TEST_IMAGE
+  if (image) return { image, command: ['node', '/agent/agent.mjs'], mounts: [{ host: AGENT, box: '/agent' }] }
+  console.log(`\n${bench}: left out, for want of a Docker engine. \`npm run bench\` finds or starts one.`)
+  return undefined
 }
 
 /** What the pool made a box of, to make the same without the pool. */
 export async function specOf(engine: Docker, name: string): Promise<Docker.ContainerCreateOptions> {
   const { Config, HostConfig } = await engine.getContainer(name).inspect()
-  const { Image, Env, Cmd, User, WorkingDir } = Config
+  const { Image, Env, Cmd, Entrypoint, User, WorkingDir } = Config
   return {
     name: 'tbx-bench-floor',
     Image,
     Env,
     Cmd,
+    Entrypoint,
     User,
     WorkingDir,
     HostConfig,
@@ -73,7 +76,7 @@ export class RawBox {
   }
 
   async #probe(): Promise<void> {
-    for (;;) {
+    for (const began = performance.now(); performance.now() - began < PATIENCE_MS; ) {
       const client = new Client('http://localhost', { socketPath: join(this.#run, 'agent.sock') })
       try {
         const { statusCode, body } = await request('http://localhost/healthz', { dispatcher: client })
@@ -86,6 +89,7 @@ export class RawBox {
         await client.destroy()
       }
     }
+    throw new Error('the agent of the bare box does not answer')
   }
 
   #box(): Docker.Container {

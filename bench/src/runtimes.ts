@@ -1,9 +1,10 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { TenantPool } from '@tenantbox/core'
+import { type BoxSpec, TenantPool } from '@tenantbox/core'
 import { docker } from '@tenantbox/core/docker'
 import Docker from 'dockerode'
+import { benchBox } from './raw-box.js'
 import { median } from './report.js'
 
 const ROUNDS = 7
@@ -12,22 +13,22 @@ const GVISOR = 'runsc'
 
 /** What gVisor costs beside the engine's own runtime: starts and requests of the same agent. */
 export async function runtimes(): Promise<void> {
-  const image = process.env.TENANTBOX_BENCH_IMAGE
-  const registered = image === undefined ? {} : (await new Docker().info()).Runtimes
-  if (image === undefined || !(GVISOR in registered)) {
+  const box = benchBox('Runtimes')
+  if (!box) return
+  if (!(GVISOR in (await new Docker().info()).Runtimes)) {
     console.log(
-      `\nRuntimes: left out. Set TENANTBOX_BENCH_IMAGE to an image whose command is an agent, and DOCKER_HOST to an engine with the runtime ${GVISOR}.`,
+      `\nRuntimes: left out. The engine has no runtime ${GVISOR}; set DOCKER_HOST to one that does.`,
     )
     return
   }
-  const rows = { "the engine's own": await costs(image, undefined), gVisor: await costs(image, GVISOR) }
+  const rows = { "the engine's own": await costs(box, undefined), gVisor: await costs(box, GVISOR) }
   console.log(`\nRuntimes, in milliseconds: medians of ${ROUNDS} wakes and of ${REQUESTS} requests`)
   console.table(rows)
 }
 
-async function costs(image: string, runtime: string | undefined): Promise<Record<string, string>> {
+async function costs(box: BoxSpec, runtime: string | undefined): Promise<Record<string, string>> {
   const dataDir = await mkdtemp(join(tmpdir(), 'tenantbox-bench-'))
-  const pool = new TenantPool({ name: 'bench', driver: docker({ runtime }), dataDir, box: { image } })
+  const pool = new TenantPool({ name: 'bench', driver: docker({ runtime }), dataDir, box })
   const times = { 'create to ready': [], 'from stopped': [], 'from paused': [], request: [] } as Record<
     string,
     number[]

@@ -3,10 +3,10 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { TenantPool } from '@tenantbox/core'
+import { type BoxSpec, TenantPool } from '@tenantbox/core'
 import { docker } from '@tenantbox/core/docker'
 import Docker from 'dockerode'
-import { benchImage } from './raw-box.js'
+import { benchBox } from './raw-box.js'
 import { Faults } from './soak-faults.js'
 import { randomFrom } from './soak-random.js'
 import { Traffic } from './soak-traffic.js'
@@ -21,10 +21,10 @@ const FAULT_EVERY_MS = 2_000
 const PATIENCE_MS = 10_000
 
 const [minutes = 5, tenants = 200, seed = Date.now() % 1e9] = process.argv.slice(2).map(Number)
-const image = benchImage('Soak')
-if (image) await soak(image)
+const box = benchBox('Soak')
+if (box) await soak(box)
 
-async function soak(image: string): Promise<void> {
+async function soak(box: BoxSpec): Promise<void> {
   console.log(`${tenants} tenants for ${minutes} min, seed ${seed}`)
   const random = randomFrom(seed)
   const engine = new Docker()
@@ -33,7 +33,7 @@ async function soak(image: string): Promise<void> {
     name: NAME,
     driver: docker(),
     dataDir,
-    box: { image, stopGrace: '2s' },
+    box: { ...box, stopGrace: '2s' },
     // Every tier and every queue is to be seen at work.
     idle: { pauseAfter: '3s', stopAfter: '8s', removeAfter: '40s' },
     capacity: { maxRunning: 24, minUptime: '1s' },

@@ -1,24 +1,27 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { TenantPool } from '@tenantbox/core'
 import { docker } from '@tenantbox/core/docker'
 import Docker from 'dockerode'
-import { benchImage, RawBox, specOf } from './raw-box.js'
+import { benchBox, RawBox, specOf } from './raw-box.js'
 import { against, median, print } from './report.js'
 
 const ROUNDS = 15
+/** The engine is still at work on a pause for a while after it has answered: who sleeps for so short a time waits for that. */
+const ASLEEP_MS = 250
 
 /** Wakes against bare dockerode calls and the same probe, by turns in the same run, with boxes of the same making. */
 export async function wake(): Promise<void> {
-  const image = benchImage('Wakes')
-  if (!image) return
+  const box = benchBox('Wakes')
+  if (!box) return
   const dataDir = await mkdtemp(join(tmpdir(), 'tenantbox-bench-'))
   const pool = new TenantPool({
     name: 'bench',
     driver: docker(),
     dataDir,
-    box: { image },
+    box,
     idle: { stopAfter: false },
   })
   const engine = new Docker()
@@ -38,6 +41,7 @@ export async function wake(): Promise<void> {
           await pool.stop('pooled')
           times.stopped.pool.push(await timed(() => pool.ensure('pooled')))
           await pool.pause('pooled')
+          await delay(ASLEEP_MS)
           times.paused.pool.push(await timed(async () => (await pool.fetch('pooled', '/healthz')).text()))
         },
         async () => {
@@ -45,6 +49,7 @@ export async function wake(): Promise<void> {
           await raw.stop()
           times.stopped.raw.push(await timed(() => raw.start()))
           await raw.pause()
+          await delay(ASLEEP_MS)
           times.paused.raw.push(await timed(() => raw.resume()))
           await raw.remove()
         },
