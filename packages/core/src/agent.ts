@@ -14,6 +14,7 @@ import {
 import { type Clock, systemClock } from './clock.js'
 import { isTenantBoxError } from './errors.js'
 import type { Transport } from './transport.js'
+import { invalidOption } from './units.js'
 
 export type { AgentEvent, AgentFile, Json }
 
@@ -56,9 +57,11 @@ const MAX_LINE_BYTES = 1024 * 1024
 const LINGER_MS = 1_000
 const CANCEL_MS = 2_000
 
-/** The message with everything filled in. */
+/** The message with everything filled in. @throws TenantBoxError `INVALID_OPTION` for what is no message */
 export function toAgentMessage(input: MessageInput): AgentMessage {
   const message = typeof input === 'string' ? { text: input } : input
+  if (typeof message?.text !== 'string')
+    throw invalidOption('message', 'its text, or an object with the text as "text"', input)
   return {
     ...message,
     id: message.id ?? randomUUID(),

@@ -8,7 +8,7 @@ import type { BoxState } from './lifecycle.js'
 import { endWithBody } from './response-body.js'
 import type { BoxLease, Life } from './tenant.js'
 import type { ExecOptions, FetchInit, SpawnOptions, TenantBox } from './tenant-box.js'
-import { toBytes } from './units.js'
+import { invalidOption, toBytes } from './units.js'
 import type { CallOptions } from './wait.js'
 
 /** What a box needs of the pool. */
@@ -100,6 +100,7 @@ export class Box implements TenantBox {
   async exec(command: readonly string[], options: ExecOptions = {}): Promise<ExecResult> {
     const { cwd, env, input, maxOutput } = options
     const kept = toBytes('maxOutput', maxOutput ?? '1m')
+    assertCommand(command)
     return this.#underLease('exec', options, async (lease) => {
       const { signal } = lease
       const process = await this.#host.driver.spawn(this.#life.box, { command, cwd, env }, { signal })
@@ -109,8 +110,9 @@ export class Box implements TenantBox {
     })
   }
 
-  spawn(command: readonly string[], options: SpawnOptions = {}): Promise<BoxProcess> {
+  async spawn(command: readonly string[], options: SpawnOptions = {}): Promise<BoxProcess> {
     const { cwd, env, tty } = options
+    assertCommand(command)
     return this.#underLease('spawn', options, async (lease) => {
       const { signal } = lease
       const process = await this.#host.driver.spawn(this.#life.box, { command, cwd, env, tty }, { signal })
@@ -147,6 +149,13 @@ export class Box implements TenantBox {
   #enter(operation: string, options: CallOptions): Promise<BoxLease> {
     return this.#host.enter(this.#life, this.#within, operation, options)
   }
+}
+
+/** Engines differ in what they make of anything else. @throws TenantBoxError `INVALID_OPTION` */
+function assertCommand(command: unknown): void {
+  if (Array.isArray(command) && command.length > 0 && command.every((word) => typeof word === 'string'))
+    return
+  throw invalidOption('command', 'a program and its arguments, as an array of strings', command)
 }
 
 /** A request to the agent under a lease, which ends with the body of the response. */

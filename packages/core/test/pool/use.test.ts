@@ -35,6 +35,24 @@ describe('waking', () => {
     expect([...pool.list()]).toEqual([])
   })
 
+  it('says what is no message before anything happens', async () => {
+    const { pool, engine } = await setup()
+    for (const message of [42, null, undefined, {}, { text: 1 }, ['hello']])
+      await failure(pool.send('a', message as unknown as string).text(), 'INVALID_OPTION')
+    expect(engine.calls('create')).toBe(0)
+  })
+
+  it('says what is no command, whatever the driver', async () => {
+    const { pool, engine } = await setup()
+    const box = await pool.ensure('a')
+    for (const command of [[], 'ls', [1], undefined] as unknown as string[][]) {
+      await failure(box.exec(command), 'INVALID_OPTION')
+      await failure(box.spawn(command), 'INVALID_OPTION')
+    }
+    expect(engine.calls('spawn')).toBe(0)
+    expect(pool.get('a')?.leases).toBe(0)
+  })
+
   it('lets one caller give up without harm to the others', async () => {
     const { pool, engine } = await setup()
     const hold = engine.faults.hold('create')
