@@ -1,6 +1,7 @@
 import { setMaxListeners } from 'node:events'
 import { Agent } from 'node:http'
 import { Agent as SecureAgent } from 'node:https'
+import { inspect } from 'node:util'
 import type Docker from 'dockerode'
 import type { DriverCall } from '../driver.js'
 import { type Endpoint, engineFailure, Unanswered } from './engine-failure.js'
@@ -41,7 +42,8 @@ export class Engine {
     this.#ownsClient = ownsClient
     this.timeout = timeout
     if (!ownsClient || this.#modem.protocol === 'ssh') return
-    this.#modem.agent = this.#modem.protocol === 'https' ? new SecureAgent(KEEP_ALIVE) : new Agent(KEEP_ALIVE)
+    const agent = this.#modem.protocol === 'https' ? new SecureAgent(KEEP_ALIVE) : new Agent(KEEP_ALIVE)
+    this.#modem.agent = briefly(agent)
   }
 
   /** Where it listens. */
@@ -66,6 +68,7 @@ export class Engine {
     // Many calls may share one signal.
     if (signal) setMaxListeners(0, signal)
     const controller = new AbortController()
+    briefly(controller.signal)
     let timer: NodeJS.Timeout | undefined
     let aborted: (() => void) | undefined
     const givenUp = new Promise<never>((_, reject) => {
@@ -142,6 +145,14 @@ export class Engine {
   close(): void {
     if (this.#ownsClient) this.#modem.agent?.destroy()
   }
+}
+
+/**
+ * docker-modem describes all options of each request for a debug log, whether or not there is one: with the agent's
+ * connections, and all that hangs on them, that takes longer than many an answer.
+ */
+function briefly<T extends object>(thing: T): T {
+  return Object.defineProperty(thing, inspect.custom, { value: () => thing.constructor.name })
 }
 
 function destroy(source: unknown): void {
