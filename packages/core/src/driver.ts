@@ -182,7 +182,10 @@ export interface Driver {
   open(pool: PoolIdentity, options?: DriverCall): Promise<DriverReport>
   /** Resolves once subscribed: nothing that happens after that is missed until the iteration ends or throws. */
   watch(options: { signal: AbortSignal }): Promise<AsyncIterable<DriverEvent>>
-  /** Every box of this pool, in any state, also those set aside. */
+  /**
+   * Every box of this pool, in any state, also those set aside. Of a stopped one, when it lived and how that ended may
+   * be left out (`startedAt` 0, no `exit`), where an engine would have to be asked about each.
+   */
   list(options?: DriverCall): Promise<readonly BoxRecord[]>
   /** Undefined only when the engine says that there is no such box. */
   inspect(ref: BoxRef, options?: DriverCall): Promise<BoxRecord | undefined>

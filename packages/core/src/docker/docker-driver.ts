@@ -42,9 +42,10 @@ import {
   type Probed,
   probe,
 } from './probes.js'
+import { stoppedRecord } from './records.js'
 import { readStats } from './stats.js'
 
-/** Boxes asked about at the same time when all are listed. */
+/** Live boxes asked about at the same time when all are listed. */
 const INSPECTED_AT_ONCE = 16
 /** `close` waits no longer for an engine that is away. */
 const CLOSING_DEADLINE_MS = 5_000
@@ -132,8 +133,10 @@ export class DockerDriver implements Driver {
       options,
     )
     const limit = pLimit(INSPECTED_AT_ONCE)
-    const records = await limit.map(found, ({ Id }) =>
-      containers.record({ id: Id, tenant: '', slug: '' }, options),
+    const records = await limit.map(
+      found,
+      (listed) =>
+        stoppedRecord(pool, listed) ?? containers.record({ id: listed.Id, tenant: '', slug: '' }, options),
     )
     return records.filter((record) => record !== undefined)
   }

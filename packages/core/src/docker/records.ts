@@ -19,6 +19,26 @@ export function toRecord(pool: PoolIdentity, container: Docker.ContainerInspectI
   }
 }
 
+/**
+ * The record of a stopped box as the engine lists it, which does not tell of its last life; undefined for any other
+ * container, which must be asked about.
+ */
+export function stoppedRecord(pool: PoolIdentity, listed: Docker.ContainerInfo): BoxRecord | undefined {
+  if (listed.State !== 'exited' && listed.State !== 'created') return undefined
+  // A container's own name has one slash; others are what links call it.
+  const name = listed.Names.find((each) => each.lastIndexOf('/') === 0)
+  const owned = name === undefined ? undefined : ownedBox(pool, listed.Id, name, listed.Labels)
+  return (
+    owned && {
+      ...owned,
+      state: 'stopped',
+      startedAt: 0,
+      spec: listed.Labels[LABELS.spec] ?? '',
+      exit: undefined,
+    }
+  )
+}
+
 export function boxState(state: ContainerState): BoxRecord['state'] {
   return state.Paused ? 'paused' : state.Running ? 'running' : 'stopped'
 }
