@@ -5,6 +5,7 @@ import { slugOf } from '../identity.js'
 import { accessTo } from '../pool.js'
 import { toMessage } from '../text.js'
 import { type Duration, toMilliseconds } from '../units.js'
+import { AGENT_POSTS_PATH, agentPostsHandler } from './agent-posts.js'
 import { Deliveries } from './deliveries.js'
 import { durableFiles } from './durable-files.js'
 import type { MailboxEvents } from './mailbox-events.js'
@@ -50,7 +51,7 @@ export class Mailbox<B extends Json = Json> implements AsyncDisposable {
   readonly #events: GuardedEmitter<MailboxEvents>
   readonly #mailboxes: Mailboxes<B>
   readonly #deliveries: Deliveries<B>
-  readonly #leaveSeat: () => void
+  readonly #leave: (() => void)[]
   #phase: Phase = { name: 'storing' }
   #opening: Promise<MailboxFolders> | undefined
   /** Once the pool is open. */
@@ -80,10 +81,16 @@ export class Mailbox<B extends Json = Json> implements AsyncDisposable {
       (tenant) => new TenantMailbox(tenant, this.#maildirOf(tenant), this.#host()),
       (mailbox) => mailbox.waiting > 0 || mailbox.busy || this.#deliveries.has(mailbox),
     )
-    this.#leaveSeat = this.#access.seat.take({
+    const leaveSeat = this.#access.seat.take({
       discard: (tenant, move) => this.#discard(tenant, move),
       close: (drainMs) => this.#close(drainMs),
     })
+    try {
+      this.#leave = [leaveSeat, ...this.#serveAgents()]
+    } catch (error) {
+      leaveSeat()
+      throw error
+    }
   }
 
   /**
@@ -163,6 +170,14 @@ export class Mailbox<B extends Json = Json> implements AsyncDisposable {
     return this.close()
   }
 
+  /** @throws TenantBoxError `INVALID_OPTION` when the app serves that path itself */
+  #serveAgents(): (() => void)[] {
+    const { fromAgent, pool } = this.#options
+    if (!fromAgent) return []
+    const handler = agentPostsHandler(fromAgent, (tenant, message) => this.post(tenant, message))
+    return [pool.serve(AGENT_POSTS_PATH, handler)]
+  }
+
   async #start(): Promise<{ replayed: number }> {
     const folders = await this.#open()
     let replayed = 0
@@ -224,7 +239,7 @@ export class Mailbox<B extends Json = Json> implements AsyncDisposable {
     // A handler that was given up may settle at any time: from here on that comes to nothing.
     this.#phase = { name: 'closed', done: this.#quiet() }
     await this.#phase.done
-    this.#leaveSeat()
+    for (const leave of this.#leave) leave()
   }
 
   async #quiet(): Promise<void> {
