@@ -102,7 +102,8 @@ export class PostOffice<B extends Json> implements SeatedMailbox {
       this.assertTaking()
       if ((await this.#maildirOf(id).count('failed')) === 0) return
       const mailbox = this.#mailboxes.get(id)
-      retried += await mailbox.retryFailed()
+      const revived = await mailbox.retryFailed()
+      retried += revived
       this.#deliveries.arrived(mailbox)
     })
     return retried
@@ -139,7 +140,8 @@ export class PostOffice<B extends Json> implements SeatedMailbox {
       const known = this.#mailboxes.find(id)
       try {
         if (!known && (await this.#maildirOf(id).count('new')) === 0) return
-        replayed += await this.#mailboxes.get(id).count()
+        const waiting = await this.#mailboxes.get(id).count()
+        replayed += waiting
       } catch (cause) {
         this.assertTaking()
         this.#deliveries.troubled(this.#mailboxes.get(id), cause)
