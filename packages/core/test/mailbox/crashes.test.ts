@@ -1,9 +1,16 @@
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { keyOf, parseName } from '../../src/mailbox/message-name.js'
+import { systemClock } from '../../src/clock.js'
+import { type DurableFiles, durableFiles } from '../../src/mailbox/durable-files.js'
+import { keyOf, parseDoneName, parseName } from '../../src/mailbox/message-name.js'
+import type { PostOffice } from '../../src/mailbox/post-office.js'
 import { testClock } from '../../src/testing/index.js'
-import { live } from './lives.js'
-import { type End, ModelDisk } from './model-disk.js'
+import { tempDirectory } from '../sockets.js'
+import { type End, mount } from './halting.js'
+import { type Life, live } from './lives.js'
+import { ModelDisk } from './model-disk.js'
 
 const ROOT = '/data'
 const TENANTS = ['a', 'b', 'c']
@@ -63,7 +70,7 @@ class World {
 
   async live({ acts, outcomes, end }: Partial<Script> & Pick<Script, 'acts'>): Promise<void> {
     const life = this.#life++
-    const { files, kill, killed, isDead } = this.disk.mount(end)
+    const { files, kill, killed, isDead } = mount(this.disk.files, end)
     const left = [...(outcomes ?? [])]
     const { office, post } = live({
       clock: this.clock,
@@ -118,7 +125,6 @@ class World {
 
   restart({ power }: Pick<Script, 'power'>, chance: () => boolean): void {
     if (power === 'cut') this.disk.powerCut(chance)
-    else this.disk.killed()
     // The process may have ended between the move and the event.
     const failed = TENANTS.flatMap((tenant) => this.disk.names(`${ROOT}/${tenant}/mailbox/failed`))
     const keys = new Set(failed.map((name) => parseName(name)?.key))
@@ -185,7 +191,74 @@ describe('a mailbox over any crashes', () => {
           world.check()
         },
       ),
-      { numRuns: Number(process.env.RUNS ?? 300) },
+      { numRuns: 300 },
     )
   })
+
+  it('comes through an end at each single step, on the real disk', async () => {
+    const seen = new Set<string>()
+    for (let at = 1; ; at++) {
+      const root = tempDirectory()
+      const { files, killed, isDead, kill } = mount(durableFiles, {
+        at,
+        when: at % 2 === 0 ? 'after' : 'before',
+      })
+      const accepted: string[] = []
+      const first = liveOn(root, files, 1, async ({ id }) => {
+        if (id === '1') throw new Error('on purpose')
+      })
+      const run = async (): Promise<void> => {
+        const failed = happens(first.office, 'failed')
+        const done = happens(first.office, 'done')
+        await first.office.start()
+        for (const id of ['1', '2']) {
+          await first.post('a', id)
+          accepted.push(id)
+        }
+        await Promise.all([failed, done])
+        await first.office.retryFailed()
+      }
+      await Promise.race([run(), killed])
+      const ended = !isDead()
+      kill()
+      const handled: string[] = []
+      const second = liveOn(root, durableFiles, 3, async ({ id }) => void handled.push(id))
+      const last = happens(second.office, 'done', 'last')
+      await second.office.start()
+      await second.office.retryFailed()
+      await second.post('a', 'last')
+      await last
+      await second.office.close(0)
+      const left = await readdir(join(root, 'a', 'mailbox'), { recursive: true })
+      expect(left.filter((path) => /^(new|tmp|failed)\//.test(path))).toEqual([])
+      const done = left
+        .filter((path) => path.startsWith('done/'))
+        .map((path) => parseDoneName(path.slice(5))?.key)
+      for (const id of accepted) expect(done, `message ${id} at step ${at}`).toContain(keyOf(id))
+      expect(new Set(handled).size).toBe(handled.length)
+      expect(second.warnings).toEqual([])
+      seen.add(handled.join())
+      if (ended) break
+    }
+    // Both were met waiting, and handled already.
+    expect([...seen].sort()).toEqual(expect.arrayContaining(['1,last', 'last']))
+    expect([...seen].some((ids) => ids.includes('2'))).toBe(true)
+  })
 })
+
+function liveOn(
+  root: string,
+  files: DurableFiles,
+  maxAttempts: number,
+  handle: Parameters<typeof live>[0]['handle'],
+): Life {
+  return live({ clock: systemClock, files, root, tenants: ['a'], limits: { maxAttempts }, handle })
+}
+
+function happens(office: PostOffice<string>, event: 'done' | 'failed', wanted?: string): Promise<void> {
+  return new Promise((resolve) =>
+    office.events.on(event, ({ id }) => {
+      if (wanted === undefined || id === wanted) resolve()
+    }),
+  )
+}

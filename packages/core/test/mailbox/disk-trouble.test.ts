@@ -10,7 +10,7 @@ const MINUTE = 60_000
 /** A disk some of whose steps fail with ENOSPC while `broken` says so of their paths. */
 function world(broken: (step: keyof DurableFiles, paths: string) => boolean, disk = new ModelDisk()) {
   const clock = testClock()
-  const { files } = disk.mount()
+  const { files } = disk
   let failures = 0
   const unsteady = Object.fromEntries(
     Object.entries(files).map(([step, work]) => [

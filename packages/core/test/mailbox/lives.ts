@@ -38,9 +38,9 @@ export function live(options: {
       clock,
       warn: (code) => warnings.push(code),
       folders: async () => ({
-        tenants: () => tenants.map((id) => ({ id })),
-        pathOf,
-        ensure: (tenant) => files.makeFolder(dirname(pathOf(tenant))),
+        known: () => tenants.map((id) => ({ id })),
+        mailboxOf: pathOf,
+        ensureFolder: (tenant) => files.makeFolder(dirname(pathOf(tenant))),
       }),
     },
   })
@@ -48,7 +48,7 @@ export function live(options: {
     office,
     warnings,
     post: (tenant, id) =>
-      office.post(tenant, id, formatMessage(tenant, { id, body: id, postedAt: clock.now() })),
+      office.post(tenant, id, formatMessage(tenant, { id, body: id, postedAt: clock.now() }), 1),
   }
 }
 

@@ -4,8 +4,6 @@ import type { DurableFiles } from '../../src/mailbox/durable-files.js'
 
 interface File {
   text: string
-  /** Whether the disk keeps what is in it. */
-  kept: boolean
 }
 
 /** A change to the names in one folder that the disk does not keep yet. */
@@ -20,93 +18,47 @@ interface Change {
 
 type Names = Map<string, File>
 
-/** The disk as one process has it. */
-export interface Mounted {
-  readonly files: DurableFiles
-  kill(): void
-  readonly killed: Promise<void>
-  isDead(): boolean
-}
-
-/** Where a process ends. */
-export interface End {
-  readonly at: number
-  readonly when: 'before' | 'after'
-}
-
 /**
  * A disk that forgets what it was not told to keep: after a power cut each change of names since the last `syncFolder` may
- * have been kept or not, whatever their order. It can be cut off at any step, as a process is by `kill -9`.
+ * have been kept or not, whatever their order.
  */
 export class ModelDisk {
   readonly #folders = new Map<string, Names>()
   readonly #kept = new Map<string, Names>()
   #changes: Change[] = []
-  /** Steps since the last restart. */
-  steps = 0
 
-  /** What a process does with it until it is killed, or comes to its end right before or after the step with that number. */
-  mount(end?: End): Mounted {
-    let dead = false
-    let kill = (): void => undefined
-    const killed = new Promise<void>((resolve) => {
-      kill = () => {
-        dead = true
-        resolve()
-      }
-    })
-    const die = (): Promise<never> => {
-      kill()
-      return forever
-    }
-    const forever = new Promise<never>(() => undefined)
-    const step =
-      <A extends unknown[], T>(work: (...args: A) => T) =>
-      async (...args: A): Promise<T> => {
-        if (dead) return forever
-        this.steps++
-        const last = this.steps === end?.at
-        if (last && end.when === 'before') return die()
-        const result = work(...args)
-        return last ? die() : result
-      }
-    const files: DurableFiles = {
-      list: step((folder) => [...(this.#folders.get(folder)?.keys() ?? [])]),
-      write: step((path, text) => {
-        if (this.#find(path)) throw errno('EEXIST')
-        this.#change(path, { text, kept: true })
-      }),
-      read: step((path) => this.#find(path)?.text),
-      link: step((from, to) => {
-        if (this.#find(to)) throw errno('EEXIST')
-        this.#change(to, this.#get(from))
-      }),
-      rename: step((from, to) => {
-        const file = this.#get(from)
-        const rename = randomUUID()
-        this.#change(to, file, rename)
-        this.#change(from, undefined, rename)
-      }),
-      unlink: step((path) => {
-        if (this.#find(path)) this.#change(path, undefined)
-      }),
-      empty: step((path) => {
-        this.#get(path).text = ''
-      }),
-      makeFolder: step((path) => {
-        if (!this.#folders.has(path)) this.#folders.set(path, new Map())
-      }),
-      syncFolder: step((folder) => {
-        if (!this.#folders.has(folder)) throw errno('ENOENT')
-        this.#keep((change) => change.folder === folder)
-      }),
-    }
-    return { files, kill, killed, isDead: () => dead }
-  }
+  /** What is written is kept at once: `write` syncs it. */
 
-  /** What is there after `kill -9`: everything. */
-  killed(): void {
-    this.steps = 0
+  readonly files: DurableFiles = {
+    list: async (folder) => [...(this.#folders.get(folder)?.keys() ?? [])],
+    write: async (path, text) => {
+      if (this.#find(path)) throw errno('EEXIST')
+      this.#change(path, { text })
+    },
+    read: async (path) => this.#find(path)?.text,
+    link: async (from, to) => {
+      if (this.#find(to)) throw errno('EEXIST')
+      this.#change(to, this.#get(from))
+    },
+    rename: async (from, to) => {
+      const file = this.#get(from)
+      const rename = randomUUID()
+      this.#change(to, file, rename)
+      this.#change(from, undefined, rename)
+    },
+    unlink: async (path) => {
+      if (this.#find(path)) this.#change(path, undefined)
+    },
+    empty: async (path) => {
+      this.#get(path).text = ''
+    },
+    makeFolder: async (path) => {
+      if (!this.#folders.has(path)) this.#folders.set(path, new Map())
+    },
+    syncFolder: async (folder) => {
+      if (!this.#folders.has(folder)) throw errno('ENOENT')
+      this.#keep((change) => change.folder === folder)
+    },
   }
 
   /** What is there after a power cut. `chance` says of each unkept change whether it was kept all the same. */
@@ -122,7 +74,6 @@ export class ModelDisk {
       names.clear()
       for (const [name, file] of this.#kept.get(folder) ?? []) names.set(name, file)
     }
-    this.steps = 0
   }
 
   names(folder: string): string[] {
