@@ -15,6 +15,8 @@ export type ServerEvent =
   | { readonly type: 'draft'; readonly chat: number; readonly text: string }
   /** How the chat stands to the bot has changed. */
   | { readonly type: 'chat'; readonly chat: number }
+  /** There are new updates for the bot. */
+  | { readonly type: 'updates' }
   /** The app has taken an update from the webhook, or has not. */
   | { readonly type: 'delivery'; readonly delivery: WebhookDelivery }
   /** A call has met a planned fault. */

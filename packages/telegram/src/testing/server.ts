@@ -11,6 +11,7 @@ import { findMethod } from './methods/table.js'
 import { type BotApiServerOptions, type ResolvedOptions, resolveOptions } from './options.js'
 import { RateLimiter } from './rate-limits.js'
 import type { AnyChat } from './state/chat-record.js'
+import type { FileContent } from './state/files.js'
 import { World } from './state/world.js'
 import type { WebhookDelivery } from './updates/delivery.js'
 import { Polling } from './updates/polling.js'
@@ -56,6 +57,7 @@ export class BotApiServer {
     const updates = new UpdateQueue(clock, firstUpdateId)
     this.#options = options
     this.#world = new World(botUser(token, username), clock, updates)
+    updates.onUpdates(() => this.#world.activity.tell({ type: 'updates' }))
     this.#limiter = new RateLimiter(limits, clock)
     this.#polling = new Polling(updates, clock, () => this.#world.activity.tell({ type: 'poll' }))
     this.#webhook = new Webhook(updates, clock, {
@@ -127,6 +129,11 @@ export class BotApiServer {
     this.#chats.set(id, chat)
     if (id > 0) chat.user()
     return chat
+  }
+
+  /** A file that was sent, by the `file_id` that its message has. */
+  file(id: string): FileContent | undefined {
+    return this.#world.files.byId(id)
   }
 
   /** Lets the next calls fail, see {@link Fault}. @returns takes back what is left of it */

@@ -1,3 +1,4 @@
+import { InlineKeyboard } from 'grammy'
 import { expect, test } from 'vitest'
 import { botOf, startServer } from './support/server.js'
 
@@ -20,6 +21,16 @@ test('gives up with a signal or in time, and says what there was instead', async
   )
   const reason = new Error('enough')
   await expect(chat.answer('two', { signal: AbortSignal.abort(reason) })).rejects.toBe(reason)
+})
+
+test('a press on a button is seen at once', async () => {
+  const server = await startServer()
+  const keyboard = new InlineKeyboard().text('ok')
+  server.chat(7)
+  await botOf(server).api.sendMessage(7, 'one', { reply_markup: keyboard })
+  const update = server.until(({ pendingUpdates }) => pendingUpdates[0])
+  server.chat(7).user().press('ok')
+  expect((await update).callback_query?.data).toBe('ok')
 })
 
 test('what the look throws is thrown', async () => {
@@ -47,13 +58,14 @@ test('tells subscribers what happens', async () => {
   const seen: string[] = []
   const stop = server.subscribe((event) => seen.push(event.type))
   server.chat(7).user().say('hi')
+  expect(seen).toEqual(['message', 'updates'])
   const { message_id: id } = await api.sendMessage(7, 'a')
   await api.editMessageText(7, id, 'b')
   await api.deleteMessage(7, id)
   await api.sendChatAction(7, 'typing')
   stop()
   await api.sendMessage(7, 'c')
-  expect(seen.filter((type) => type !== 'call')).toEqual(['message', 'message', 'edit', 'delete', 'action'])
+  expect(seen.slice(2).filter((type) => type !== 'call')).toEqual(['message', 'edit', 'delete', 'action'])
 })
 
 test('the log has every call with its outcome', async () => {
