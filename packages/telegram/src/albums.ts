@@ -39,20 +39,19 @@ export class Albums {
   readonly #albums = new Map<string, Album>()
   #closed = false
 
-  private constructor(options: AlbumsOptions) {
+  constructor(options: AlbumsOptions) {
     this.#options = options
   }
 
   /** Goes on with what an earlier process has left. */
-  static async open(options: AlbumsOptions): Promise<Albums> {
-    const albums = new Albums(options)
-    await mkdir(options.directory, { recursive: true, mode: 0o700 })
-    for (const name of await readdir(options.directory)) {
-      const part = parse(await readFile(join(options.directory, name), 'utf8'))
-      if (part) albums.#join(part)
-      else await unlink(join(options.directory, name))
+  async load(): Promise<void> {
+    const { directory } = this.#options
+    await mkdir(directory, { recursive: true, mode: 0o700 })
+    for (const name of await readdir(directory)) {
+      const part = parse(await readFile(join(directory, name), 'utf8'))
+      if (part) this.#join(part)
+      else await unlink(join(directory, name))
     }
-    return albums
   }
 
   /** Resolves once the part is durable. */
@@ -64,6 +63,11 @@ export class Albums {
     await using directory = await open(this.#options.directory)
     await directory.sync()
     this.#join(part)
+  }
+
+  /** Whether parts of an album of this tenant's are being gathered. */
+  has(tenant: string): boolean {
+    return [...this.#albums.values()].some((album) => album.tenant === tenant)
   }
 
   /** Posts what has been gathered for a tenant: something else is to be posted after it. */
@@ -117,7 +121,8 @@ export class Albums {
       const [first, ...others] = updates
       if (first) await this.#options.post(album.tenant, [first, ...others])
     } catch (error) {
-      for (const update of this.#albums.get(key)?.parts.values() ?? []) album.parts.set(update.update_id, update)
+      for (const update of this.#albums.get(key)?.parts.values() ?? [])
+        album.parts.set(update.update_id, update)
       this.#albums.get(key)?.cancelTimer?.()
       this.#albums.set(key, album)
       throw error

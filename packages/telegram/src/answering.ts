@@ -53,11 +53,7 @@ export class Answering {
    * Asks the tenant's agent and shows what it answers, while it does. Resolves also when the answer was cancelled: what
    * had been said until then stays.
    */
-  async answer(
-    handling: Handling,
-    outgoing: Outgoing,
-    compose: () => Promise<AgentMessage>,
-  ): Promise<void> {
+  async answer(handling: Handling, outgoing: Outgoing, compose: () => Promise<AgentMessage>): Promise<void> {
     const { pool, clock, running } = this.#host
     const { tenant } = handling
     using answer = running.begin(tenant)
@@ -106,7 +102,9 @@ export class Answering {
       await sendWorkspaceFile(outgoing, await Workspace.open(directory), file, maxFileBytes)
     } catch (cause) {
       const isFiles =
-        isWorkspaceError(cause) || isTenantBoxError(cause, 'TOO_LARGE') || refusalOf(cause)?.kind === 'refused'
+        isWorkspaceError(cause) ||
+        isTenantBoxError(cause, 'TOO_LARGE') ||
+        refusalOf(cause)?.kind === 'refused'
       if (!isFiles) throw cause
       const what = `A file of tenant ${JSON.stringify(tenant)}'s agent was not sent: see the cause.`
       warn('FILE_NOT_SENT', what, { tenant, cause })

@@ -3,6 +3,7 @@ import type { Api, InputFile } from 'grammy'
 import { Backoff, sleep } from './clock.js'
 import { TelegramError } from './errors.js'
 import type { Formatted } from './formatted.js'
+import { grammySignal } from './grammy-signal.js'
 import type { Place } from './place.js'
 import { type Refusal, refusalOf } from './refusal.js'
 
@@ -46,7 +47,12 @@ export class Chat {
   /** Resolves with the id of the message. */
   async send(content: Formatted, urgency: Urgency): Promise<number> {
     const message = await this.#formatted(content, urgency, ({ text, entities }) =>
-      this.#api.sendMessage(this.#place.chat, text, { ...this.#topic, entities: [...entities] }, this.#signal),
+      this.#api.sendMessage(
+        this.#place.chat,
+        text,
+        { ...this.#topic, entities: [...entities] },
+        this.#signal,
+      ),
     )
     return message.message_id
   }
@@ -104,8 +110,8 @@ export class Chat {
     return this.#options.api
   }
 
-  get #signal(): AbortSignal {
-    return this.#options.signal
+  get #signal() {
+    return grammySignal(this.#options.signal)
   }
 
   get #topic(): { message_thread_id?: number } {
@@ -130,7 +136,7 @@ export class Chat {
   }
 
   async #call<T>(urgency: Urgency, work: () => Promise<T>): Promise<T> {
-    const { clock } = this.#options
+    const { clock, signal } = this.#options
     const backoff = new Backoff(FIRST_RETRY_MS, LONGEST_RETRY_MS)
     const until = clock.monotonic() + UNREACHABLE_MS
     let moves = 0
@@ -138,10 +144,10 @@ export class Chat {
       try {
         return await work()
       } catch (error) {
-        this.#signal.throwIfAborted()
+        signal.throwIfAborted()
         const refusal = refusalOf(error)
         const canWait = urgency === 'final' && clock.monotonic() < until
-        if (refusal?.kind === 'unreachable' && canWait) await sleep(clock, backoff.next(), this.#signal)
+        if (refusal?.kind === 'unreachable' && canWait) await sleep(clock, backoff.next(), signal)
         else if (refusal?.kind === 'moved' && moves++ === 0) await this.#move(refusal)
         else if (refusal?.kind === 'no-topic' && this.#place.topic !== undefined)
           this.#place = { chat: this.#place.chat }

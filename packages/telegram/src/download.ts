@@ -4,6 +4,7 @@ import type { Workspace } from '@tenantbox/workspace'
 import type { Api } from 'grammy'
 import type { Attachment } from './attachments.js'
 import { TelegramError } from './errors.js'
+import { grammySignal } from './grammy-signal.js'
 import type { TokenScrubber } from './token.js'
 
 /** The longest silence of Telegram's while a file is fetched. */
@@ -34,7 +35,7 @@ export async function download(
     if (bytes > maxBytes) throw tooLarge(attachment, bytes, maxBytes)
   }
   assertWithin(attachment.bytes ?? 0)
-  const { file_path: remote } = await api.getFile(attachment.fileId, signal)
+  const { file_path: remote } = await api.getFile(attachment.fileId, grammySignal(signal))
   if (!remote || remote.startsWith('/'))
     throw new TelegramError(
       'FILE_FAILED',
@@ -67,9 +68,13 @@ async function* fetchFile(remote: string, options: DownloadOptions): AsyncGenera
     })
     if (!response.ok || !response.body) {
       await response.body?.cancel()
-      throw new TelegramError('FILE_FAILED', `Telegram answered ${response.status} when a file was fetched.`, {
-        retryable: response.status >= 500 || response.status === 429,
-      })
+      throw new TelegramError(
+        'FILE_FAILED',
+        `Telegram answered ${response.status} when a file was fetched.`,
+        {
+          retryable: response.status >= 500 || response.status === 429,
+        },
+      )
     }
     for await (const chunk of response.body) {
       stopListening()

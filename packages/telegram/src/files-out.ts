@@ -54,7 +54,11 @@ async function isTaken(sending: Promise<void>): Promise<boolean> {
   }
 }
 
-async function* readBounded(workspace: Workspace, path: string, maxBytes: number): AsyncGenerator<Uint8Array> {
+async function* readBounded(
+  workspace: Workspace,
+  path: string,
+  maxBytes: number,
+): AsyncGenerator<Uint8Array> {
   const stream: Readable = await workspace.files.createReadStream(path)
   let bytes = 0
   for await (const chunk of stream) {

@@ -37,21 +37,23 @@ export class FormattedWriter {
 
   /** What `write` writes has this style, unless it lies in the same already. */
   within(style: Style, write: () => void): void {
-    if (this.#open.some(({ style: { type } }) => type === style.type)) return write()
+    const isNested = this.#open.some(({ style: { type } }) => type === style.type)
     const open = { style, from: this.#text.length }
-    this.#open.push(open)
+    if (!isNested) this.#open.push(open)
     write()
-    this.#open.pop()
-    this.#close(open)
+    if (!isNested) {
+      this.#open.pop()
+      this.#close(open)
+    }
   }
 
   code(style: Style, text: string): void {
-    if (this.#open.some((open) => open.style.type === 'text_link')) return this.write(text)
-    const around = this.#open.filter((open) => open.style.type !== 'blockquote')
+    const isInLink = this.#open.some((open) => open.style.type === 'text_link')
+    const around = isInLink ? [] : this.#open.filter((open) => open.style.type !== 'blockquote')
     for (const open of around) this.#close(open)
-    const open = { style, from: this.#text.length }
+    const from = this.#text.length
     this.write(text)
-    this.#close(open)
+    if (!isInLink) this.#close({ style, from })
     for (const open of around) open.from = this.#text.length
   }
 

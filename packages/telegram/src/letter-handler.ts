@@ -2,7 +2,6 @@ import { isTenantBoxError, type MessageInput } from '@tenantbox/core'
 import type { Due } from '@tenantbox/workspace'
 import { type Bot, BotError, Context } from 'grammy'
 import type { Update } from 'grammy/types'
-import type { Answering } from './answering.js'
 import { isTelegramError, TelegramError } from './errors.js'
 import { plain } from './formatted.js'
 import type { Handling } from './handling.js'
@@ -64,10 +63,7 @@ export class LetterHandler<C extends Context & TenantFlavor> {
     }
   }
 
-  async #handleUpdates(
-    handling: Handling,
-    updates: readonly [Update, ...Update[]],
-  ): Promise<void> {
+  async #handleUpdates(handling: Handling, updates: readonly [Update, ...Update[]]): Promise<void> {
     const { bot, record } = this.#host
     const { tenant } = handling
     const contextOf = (update: Update): Context => new Context(update, bot.api, bot.botInfo)

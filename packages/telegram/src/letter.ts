@@ -17,6 +17,15 @@ export interface Say {
   readonly files?: readonly AgentFile[]
 }
 
+/** Of what an app or an agent hands in, what is there. */
+export function sayOf({
+  text,
+  thread,
+  files,
+}: { [K in keyof Say]: Say[K] | undefined } & { text: string }): Say {
+  return { text, ...(thread === undefined ? {} : { thread }), ...(files === undefined ? {} : { files }) }
+}
+
 /** A letter as a mailbox keeps it. All of its members came from JSON, or become it without loss. */
 export function toJson(letter: Letter): Json {
   return letter as unknown as Json

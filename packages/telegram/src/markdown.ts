@@ -1,9 +1,9 @@
-import type { Definition, Nodes, PhrasingContent, RootContent, Table } from 'mdast'
+import type { Definition, List, Nodes, PhrasingContent, RootContent, Table } from 'mdast'
 import { fromMarkdown } from 'mdast-util-from-markdown'
 import { gfmFromMarkdown } from 'mdast-util-gfm'
 import { gfm } from 'micromark-extension-gfm'
-import { FormattedWriter } from './formatted-writer.js'
 import type { Formatted } from './formatted.js'
+import { FormattedWriter } from './formatted-writer.js'
 
 const LINKS = /^(https?|tg|mailto|tel):/i
 const RULE = '———'
@@ -53,33 +53,43 @@ class Renderer {
   #block(node: RootContent): void {
     switch (node.type) {
       case 'paragraph':
-        return this.#inline(node.children)
+        this.#inline(node.children)
+        break
       case 'heading':
-        return this.out.within({ type: 'bold' }, () => this.#inline(node.children))
+        this.out.within({ type: 'bold' }, () => this.#inline(node.children))
+        break
       case 'blockquote':
-        return this.out.within({ type: 'blockquote' }, () => this.blocks(node.children, '\n\n'))
+        this.out.within({ type: 'blockquote' }, () => this.blocks(node.children, '\n\n'))
+        break
       case 'code':
-        return this.out.code({ type: 'pre', ...(node.lang ? { language: node.lang } : {}) }, node.value)
+        this.out.code({ type: 'pre', ...(node.lang ? { language: node.lang } : {}) }, node.value)
+        break
       case 'list':
-        return node.children.forEach((item, index) => {
-          if (index > 0) this.out.write(node.spread ? '\n\n' : '\n')
-          const bullet = node.ordered ? `${(node.start ?? 1) + index}. ` : '• '
-          const box = typeof item.checked === 'boolean' ? (item.checked ? '☑ ' : '☐ ') : ''
-          this.out.write(box && !node.ordered ? box : bullet + box)
-          this.out.indented(' '.repeat(bullet.length), () =>
-            this.blocks(item.children, item.spread ? '\n\n' : '\n'),
-          )
-        })
+        this.#list(node)
+        break
       case 'table':
-        return this.out.code({ type: 'pre' }, this.#table(node))
+        this.out.code({ type: 'pre' }, this.#table(node))
+        break
       case 'thematicBreak':
-        return this.out.write(RULE)
+        this.out.write(RULE)
+        break
       case 'footnoteDefinition':
         this.out.write(`[${node.label ?? node.identifier}] `)
-        return this.blocks(node.children, '\n')
+        this.blocks(node.children, '\n')
+        break
       default:
-        return this.#inline([node as PhrasingContent])
+        this.#phrase(node as PhrasingContent)
     }
+  }
+
+  #list({ children, ordered, start, spread }: List): void {
+    children.forEach((item, index) => {
+      if (index > 0) this.out.write(spread ? '\n\n' : '\n')
+      const task = typeof item.checked === 'boolean' ? (item.checked ? '☑ ' : '☐ ') : undefined
+      const bullet = ordered ? `${(start ?? 1) + index}. ${task ?? ''}` : (task ?? '• ')
+      this.out.write(bullet)
+      this.out.indented('  ', () => this.blocks(item.children, item.spread ? '\n\n' : '\n'))
+    })
   }
 
   #inline(nodes: readonly PhrasingContent[]): void {
@@ -90,29 +100,40 @@ class Renderer {
     switch (node.type) {
       case 'text':
       case 'html':
-        return this.out.write(node.value)
+        this.out.write(node.value)
+        break
       case 'strong':
-        return this.out.within({ type: 'bold' }, () => this.#inline(node.children))
+        this.out.within({ type: 'bold' }, () => this.#inline(node.children))
+        break
       case 'emphasis':
-        return this.out.within({ type: 'italic' }, () => this.#inline(node.children))
+        this.out.within({ type: 'italic' }, () => this.#inline(node.children))
+        break
       case 'delete':
-        return this.out.within({ type: 'strikethrough' }, () => this.#inline(node.children))
+        this.out.within({ type: 'strikethrough' }, () => this.#inline(node.children))
+        break
       case 'inlineCode':
-        return this.out.code({ type: 'code' }, node.value)
+        this.out.code({ type: 'code' }, node.value)
+        break
       case 'break':
-        return this.out.write('\n')
+        this.out.write('\n')
+        break
       case 'link':
-        return this.#link(node.url, () => this.#inline(node.children))
+        this.#link(node.url, () => this.#inline(node.children))
+        break
       case 'image':
-        return this.#link(node.url, () => this.out.write(node.alt || node.url))
+        this.#link(node.url, () => this.out.write(node.alt || node.url))
+        break
       case 'linkReference':
-        return this.#link(this.#definitions.get(node.identifier)?.url, () => this.#inline(node.children))
+        this.#link(this.#definitions.get(node.identifier)?.url, () => this.#inline(node.children))
+        break
       case 'imageReference':
-        return this.#link(this.#definitions.get(node.identifier)?.url, () =>
+        this.#link(this.#definitions.get(node.identifier)?.url, () =>
           this.out.write(node.alt || node.identifier),
         )
+        break
       case 'footnoteReference':
-        return this.out.write(`[${node.label ?? node.identifier}]`)
+        this.out.write(`[${node.label ?? node.identifier}]`)
+        break
     }
   }
 
@@ -132,7 +153,9 @@ class Renderer {
         return inner.out.finish().text.replaceAll('\n', ' ')
       }),
     )
-    const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => widthOf(row[column] ?? ''))))
+    const widths = (rows[0] ?? []).map((_, column) =>
+      Math.max(...rows.map((row) => widthOf(row[column] ?? ''))),
+    )
     const lines = rows.map((row) =>
       widths
         .map((width, column) => {

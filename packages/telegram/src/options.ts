@@ -108,7 +108,8 @@ export function resolveOptions<C extends Context>(options: TelegramOptions<C>): 
     gatherMs: toMilliseconds('gather', options.gather ?? '1s'),
     stream: oneOf('stream', options.stream ?? 'edit', ['edit', 'draft', false]),
     editEveryMs: editEvery === undefined ? undefined : toMilliseconds('editEvery', editEvery),
-    maxFileBytes: files === false ? undefined : positiveBytes('files.maxBytes', files.maxBytes ?? MAX_FILE_BYTES),
+    maxFileBytes:
+      files === false ? undefined : positiveBytes('files.maxBytes', files.maxBytes ?? MAX_FILE_BYTES),
     reminders: resolveReminders(options.reminders ?? true),
     render: options.render ?? ((event) => (event.type === 'text' ? event.text : undefined)),
     onFailure: options.onFailure ?? (() => APOLOGY),

@@ -20,11 +20,20 @@ export type Refusal =
   /** Whatever else: it will be refused again. */
   | { readonly kind: 'refused' }
 
-const BY_DESCRIPTION: readonly (readonly [RegExp, 'unchanged' | 'gone' | 'no-topic' | 'not-editable' | 'formatting'])[] = [
+const BY_DESCRIPTION: readonly (readonly [
+  RegExp,
+  'unchanged' | 'gone' | 'no-topic' | 'not-editable' | 'formatting',
+])[] = [
   [/message is not modified/i, 'unchanged'],
   [/message thread not found|topic[_ ](closed|deleted|not found)/i, 'no-topic'],
-  [/message (to edit|to delete|identifier)?.*(not found|can't be (edited|deleted))|message_id_invalid/i, 'not-editable'],
-  [/chat not found|user is deactivated|peer_id_invalid|chat_write_forbidden|have no rights to send|not enough rights/i, 'gone'],
+  [
+    /message (to edit|to delete|identifier)?.*(not found|can't be (edited|deleted))|message_id_invalid/i,
+    'not-editable',
+  ],
+  [
+    /chat not found|user is deactivated|peer_id_invalid|chat_write_forbidden|have no rights to send|not enough rights/i,
+    'gone',
+  ],
   [/parse entities|entity|entities/i, 'formatting'],
 ]
 

@@ -38,14 +38,17 @@ export class TokenScrubber {
   #clean(value: unknown, depth: number): void {
     if (typeof value !== 'object' || value === null || depth === 0) return
     if (!(value instanceof Error) && !Array.isArray(value)) return
+    // A response, say: its address holds the token.
+    if (value instanceof HttpError && !(value.error instanceof Error))
+      Object.defineProperty(value, 'error', { value: undefined })
     if (value instanceof GrammyError) Object.defineProperty(value, 'payload', { enumerable: false })
     for (const key of Object.getOwnPropertyNames(value)) {
       const inner: unknown = Reflect.get(value, key)
       if (typeof inner === 'string') {
         const clean = this.text(inner)
-        if (clean !== inner) Object.defineProperty(value, key, { value: clean, writable: true, configurable: true })
+        if (clean !== inner)
+          Object.defineProperty(value, key, { value: clean, writable: true, configurable: true })
       } else this.#clean(inner, depth - 1)
     }
-    if (value instanceof HttpError && !(value.error instanceof Error)) value.error = undefined
   }
 }

@@ -1,6 +1,6 @@
 import type { AgentFile, AgentMessage, TenantBox, TenantInfo, TenantPool } from '@tenantbox/core'
 import { Workspace } from '@tenantbox/workspace'
-import { type Context, Context as GrammyContext } from 'grammy'
+import type { Context, Context as GrammyContext } from 'grammy'
 import type { Answering } from './answering.js'
 import { type DownloadOptions, download } from './download.js'
 import { TelegramError } from './errors.js'

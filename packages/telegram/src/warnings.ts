@@ -1,7 +1,6 @@
 /** Something that nobody's call fails with, but that the app should know. */
 export interface TelegramWarning {
-  code:
-    /** Telegram cannot be reached; tried again, later and later. */
+  code: /** Telegram cannot be reached; tried again, later and later. */
     | 'TELEGRAM_UNREACHABLE'
     /** Another process, or a webhook, takes the bot's updates; tried again, later and later. */
     | 'POLLED_ELSEWHERE'
