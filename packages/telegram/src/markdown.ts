@@ -1,4 +1,4 @@
-import type { Definition, List, Nodes, PhrasingContent, RootContent, Table } from 'mdast'
+import type { Definition, Link, List, Nodes, PhrasingContent, RootContent, Table } from 'mdast'
 import { fromMarkdown } from 'mdast-util-from-markdown'
 import { gfmFromMarkdown } from 'mdast-util-gfm'
 import { gfm } from 'micromark-extension-gfm'
@@ -118,7 +118,8 @@ class Renderer {
         this.out.write('\n')
         break
       case 'link':
-        this.#link(node.url, () => this.#inline(node.children))
+        if (isBare(node)) this.#inline(node.children)
+        else this.#link(node.url, () => this.#inline(node.children))
         break
       case 'image':
         this.#link(node.url, () => this.out.write(node.alt || node.url))
@@ -168,6 +169,11 @@ class Renderer {
     lines.splice(1, 0, widths.map((width) => '-'.repeat(width)).join('-+-'))
     return lines.join('\n')
   }
+}
+
+/** An address as it stands in the text: Telegram finds it by itself. */
+function isBare({ url, children: [only] }: Link): boolean {
+  return only?.type === 'text' && url.endsWith(only.value)
 }
 
 function widthOf(text: string): number {

@@ -14,7 +14,8 @@ import {
   type TenantFlavor,
   telegram,
 } from '../../src/index.js'
-import { TOKEN } from './token-watch.js'
+import { Log } from './log.js'
+import { TOKEN, watched } from './token-watch.js'
 
 export type TestContext = Context & TenantFlavor
 
@@ -30,9 +31,9 @@ export interface Setup {
   readonly engine: MemoryEngine
   readonly dataDir: string
   /** What agents were asked, in order; who cancelled what. */
-  readonly asked: (AgentMessage & { tenant: string })[]
-  readonly cancelled: string[]
-  readonly warnings: TelegramWarning[]
+  readonly asked: Log<AgentMessage & { tenant: string }>
+  readonly cancelled: Log<string>
+  readonly warnings: Log<TelegramWarning>
   /** Another process, as far as it goes: a pool, a bot and a gateway on the same folder and engine. */
   process(): Promise<Running>
 }
@@ -73,9 +74,9 @@ export async function setup(options: SetupOptions = {}): Promise<Setup> {
   atEnd(() => spawnSync('rm', ['-rf', dataDir]))
   const server = await BotApiServer.start({ token: TOKEN, ...options.server })
   atEnd(() => server.close())
-  const asked: Setup['asked'] = []
-  const cancelled: string[] = []
-  const warnings: TelegramWarning[] = []
+  const asked: Setup['asked'] = new Log()
+  const cancelled: Setup['cancelled'] = new Log()
+  const warnings: Setup['warnings'] = new Log()
   const engine = new MemoryEngine({
     images: { 'agent:1': { agent: agentOf(options.answers ?? echo, asked, cancelled) } },
   })
@@ -87,13 +88,13 @@ export async function setup(options: SetupOptions = {}): Promise<Setup> {
       box: { image: 'agent:1' },
       ...options.pool,
     })
-    pool.on('warning', () => undefined)
+    pool.on('warning', (warning) => watched('pool warning', warning))
     const bot = new Bot<TestContext>(server.token, { client: { apiRoot: server.url } })
     const tg = telegram(bot, {
       pool,
       editEvery: 50,
       gather: 100,
-      onWarning: (warning) => warnings.push(warning),
+      onWarning: (warning) => warnings.add(watched('warning', warning)),
       ...options.telegram,
     })
     const handlers =
@@ -118,16 +119,16 @@ export async function running(options: SetupOptions = {}): Promise<Setup & Runni
   return { ...made, ...process }
 }
 
-function agentOf(answers: Answers, asked: Setup['asked'], cancelled: string[]) {
+function agentOf(answers: Answers, asked: Setup['asked'], cancelled: Setup['cancelled']) {
   return async (request: Request, process: MemoryProcess): Promise<Response> => {
     const { pathname } = new URL(request.url)
     if (pathname === '/healthz') return Response.json({})
     const body = (await request.json()) as AgentMessage
     if (pathname === '/cancel') {
-      cancelled.push(body.id)
+      cancelled.add(body.id)
       return new Response(null)
     }
-    asked.push({ ...body, tenant: process.tenant })
+    asked.add({ ...body, tenant: process.tenant })
     const events = toAsync(answers(body, process, request.signal))
     return new Response(ndjson(events), { headers: { 'content-type': 'application/x-ndjson' } })
   }
