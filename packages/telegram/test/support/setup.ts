@@ -20,7 +20,7 @@ import { TOKEN, watched } from './token-watch.js'
 export type TestContext = Context & TenantFlavor
 
 /** What an agent answers a message with. */
-export type Answers = (
+type Answers = (
   message: AgentMessage,
   process: MemoryProcess,
   signal: AbortSignal,
@@ -70,7 +70,7 @@ export async function temporaryFolder(): Promise<string> {
   return folder
 }
 
-export function* echo({ text }: AgentMessage): Iterable<AgentEvent> {
+function* echo({ text }: AgentMessage): Iterable<AgentEvent> {
   yield { type: 'text', text }
   yield { type: 'done' }
 }
