@@ -1,0 +1,14 @@
+import { defineConfig } from 'tsup'
+
+const common = { format: 'esm', target: 'node20.19', clean: true } as const
+
+export default defineConfig([
+  // One file, all that it needs within: it is mounted or copied into an image that has Node and nothing else.
+  {
+    ...common,
+    entry: { agent: 'src/agent/main.ts' },
+    outDir: 'dist/agent',
+    noExternal: [/.*/],
+    outExtension: () => ({ js: '.mjs' }),
+  },
+])
