@@ -1,5 +1,6 @@
 import type { When } from '@tenantbox/workspace'
-import * as chrono from 'chrono-node/en'
+import type { ParsedComponents } from 'chrono-node'
+import { parse } from 'chrono-node/en'
 
 /** What is wanted, and when. */
 export interface Request {
@@ -85,7 +86,7 @@ function once(words: string, now: Date, timezone: string): Found | undefined {
   // chrono counts this one in the time zone of the process.
   const said = words.replace(/\b(?:the )?day after tomorrow\b/gi, (all) => 'in 2 days'.padEnd(all.length))
   const reference = { instant: now, timezone: offsetOf(timezone, now) }
-  const [result] = chrono.parse(said, reference, { forwardDate: true })
+  const [result] = parse(said, reference, { forwardDate: true })
   if (!result) return undefined
   const { start, index, text } = result
   const isInstant = start.isCertain('timezoneOffset')
@@ -94,7 +95,7 @@ function once(words: string, now: Date, timezone: string): Found | undefined {
 }
 
 /** Wall clock, without an offset: what clocks change until then is the scheduler's to know. */
-function localTime(start: chrono.ParsingComponents): string {
+function localTime(start: ParsedComponents): string {
   const [year, month, day, hour, minute] = (['year', 'month', 'day', 'hour', 'minute'] as const).map((part) =>
     String(start.get(part) ?? 0).padStart(2, '0'),
   )

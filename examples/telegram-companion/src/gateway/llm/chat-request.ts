@@ -36,11 +36,12 @@ export async function checkedRequest(request: Request, model: string): Promise<s
 }
 
 function parsed(text: string): Readonly<Record<string, unknown>> {
+  let value: unknown
   try {
-    const value: unknown = JSON.parse(text)
-    if (typeof value === 'object' && value !== null) return value as Record<string, unknown>
-  } catch (cause) {
-    throw Object.assign(new Refusal(400, 'not_json'), { cause })
+    value = JSON.parse(text)
+  } catch {
+    throw new Refusal(400, 'not_json')
   }
-  throw new Refusal(400, 'not_json')
+  if (typeof value !== 'object' || value === null) throw new Refusal(400, 'no_object')
+  return value as Record<string, unknown>
 }
