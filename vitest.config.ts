@@ -11,6 +11,7 @@ export default defineConfig({
         find: /^@tenantbox\/core\/(docker|process|testing)$/,
         replacement: from('./packages/core/src/$1/index.ts'),
       },
+      { find: '@tenantbox/telegram/testing', replacement: from('./packages/telegram/src/testing/index.ts') },
     ],
   },
   test: {

@@ -21,6 +21,11 @@ const RULES = [
     where: (/** @type {string} */ file) => file.startsWith('workspace/src/'),
     why: 'workspace imports no other package of TenantBox',
   },
+  {
+    what: /^@tenantbox\/(?!core$|core\/|workspace$)/,
+    where: (/** @type {string} */ file) => file.startsWith('telegram/src/'),
+    why: 'of TenantBox, telegram imports core and workspace only',
+  },
 ]
 
 /** The direction of imports between packages, as docs/architecture.md has it. */

@@ -15,6 +15,7 @@ const tool = (...command) => {
 const SOURCES = [
   'packages/core/src',
   'packages/workspace/src',
+  'packages/telegram/src',
   'examples/quickstart/src',
   'examples/lifecycle-events/src',
 ]

@@ -5,7 +5,7 @@ import { quietly } from '../setup/commands.mjs'
 import { ROOT } from '../setup/paths.mjs'
 import { readManifest } from '../setup/workspace.mjs'
 
-export const PUBLISHED = ['@tenantbox/core', '@tenantbox/workspace']
+export const PUBLISHED = ['@tenantbox/core', '@tenantbox/workspace', '@tenantbox/telegram']
 
 const TSCONFIG = {
   compilerOptions: {

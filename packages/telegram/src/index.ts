@@ -1,0 +1,1 @@
+export type { Due, Workspace } from '@tenantbox/workspace'
