@@ -20,7 +20,8 @@ export interface ErrorDetails {
   POOL_CLOSED: Record<never, never>
   FOREIGN_BOX: { box: string }
   OVER_QUOTA: { bytes: number; limit: number }
-  MAILBOX_FULL: { depth: number }
+  MAILBOX_FULL: { depth: number; limit: number; bound: 'tenant' | 'total' }
+  NOT_STORED: { errno: string | undefined }
 }
 
 export type ErrorCode = keyof ErrorDetails
@@ -44,6 +45,7 @@ const RETRYABLE: ReadonlySet<ErrorCode> = new Set([
   'ENGINE_UNAVAILABLE',
   'POOL_LOCKED',
   'MAILBOX_FULL',
+  'NOT_STORED',
 ])
 
 /** Recognises our errors across duplicate copies of the package. */

@@ -37,7 +37,12 @@ export async function writeAtomically(path: string, text: string): Promise<void>
     await unlink(temporary)
     throw error
   }
-  const directory = await open(dirname(path), constants.O_RDONLY | constants.O_DIRECTORY)
+  await syncDirectory(dirname(path))
+}
+
+/** Makes the names in a folder survive a power cut. */
+export async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path, constants.O_RDONLY | constants.O_DIRECTORY)
   try {
     await directory.sync()
   } finally {

@@ -92,7 +92,12 @@ export class PoolPhase {
       was.flight.abort(poolClosed())
       await was.flight.settled
     }
-    if (was.name === 'open') await was.runtime.close(poolClosed(), boxes, drainMs)
+    const { mailbox, options } = this.#request
+    const began = options.clock.monotonic()
+    // It holds leases, and writes: both must have ended when the lock is let go.
+    await mailbox.close(drainMs)
+    const left = Math.max(0, drainMs - (options.clock.monotonic() - began))
+    if (was.name === 'open') await was.runtime.close(poolClosed(), boxes, left)
     await this.#request.gateway.closeAll()
   }
 

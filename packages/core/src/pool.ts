@@ -6,6 +6,7 @@ import { isTenantBoxError, TenantBoxError } from './errors.js'
 import { type GatewayHandler, GatewaySockets } from './gateway-socket.js'
 import type { IdleTier } from './idle.js'
 import { type BoxState, isLive, type PoolEvents } from './lifecycle.js'
+import { MailboxSeat, type PoolAccess } from './mailbox/pool-access.js'
 import {
   changeSettings,
   type PoolOptions,
@@ -35,6 +36,9 @@ export interface Lease extends AsyncDisposable {
   release(): void
 }
 
+/** What only a mailbox may ask of a pool: not part of its public face. */
+export let accessTo: (pool: TenantPool) => PoolAccess
+
 /**
  * The owner of all boxes of one app: gives every tenant a box of its own, awake when it is needed and asleep when it is
  * not. What fails is told by a `TenantBoxError` (`INVALID_TENANT` for what is no tenant id, `POOL_CLOSED` after `close`),
@@ -51,6 +55,16 @@ export class TenantPool implements AsyncDisposable {
   readonly #current: { settings: Settings }
   #settingsOptions: SettingsOptions
   readonly #phase: PoolPhase
+  readonly #mailbox = new MailboxSeat()
+
+  static {
+    accessTo = (pool) => ({
+      clock: pool.#options.clock,
+      seat: pool.#mailbox,
+      folders: () => pool.#phase.running(),
+      warn: (code, message, about) => pool.#events.warn(code, message, about),
+    })
+  }
 
   /** @throws TenantBoxError `INVALID_OPTION`, naming the option, what it must be and what it got */
   constructor(options: PoolOptions) {
@@ -66,6 +80,7 @@ export class TenantPool implements AsyncDisposable {
       current: this.#current,
       events: this.#events,
       gateway: this.#gateway,
+      mailbox: this.#mailbox,
     })
   }
 

@@ -12,6 +12,7 @@ import { Launcher } from './launch.js'
 import type { LeaseOutcome } from './lease.js'
 import { Leasing } from './leasing.js'
 import { isLive, type PoolEvents } from './lifecycle.js'
+import type { MailboxFolders, MailboxSeat } from './mailbox/pool-access.js'
 import type { ResolvedIdle, ResolvedOptions, Settings } from './options.js'
 import { BoxPlanner } from './plan.js'
 import type { PoolEmitter } from './pool-events.js'
@@ -35,6 +36,7 @@ export interface Opened {
   readonly current: { settings: Settings }
   readonly events: PoolEmitter
   readonly gateway: GatewaySockets
+  readonly mailbox: MailboxSeat
   readonly dirs: TenantDirs
   /** Where the disk limit is kept by something made before; undefined: it is watched. */
   readonly disk: Disk | undefined
@@ -46,7 +48,7 @@ export interface Opened {
  * An open pool at work: its tenants, and the collaborators that wake them, put them to sleep and keep what is known of
  * them true. Each collaborator sees this only through the narrow interface that it declares.
  */
-export class Runtime implements TenantHost {
+export class Runtime implements TenantHost, MailboxFolders {
   readonly clock: Clock
   readonly driver: Driver
   readonly onDrift: ResolvedOptions['onDrift']
@@ -153,7 +155,7 @@ export class Runtime implements TenantHost {
   /** Moves a tenant's files away, under its lock, and begins to delete them: whoever comes now begins anew. */
   async discard(tenant: Tenant): Promise<{ deletion: Promise<string[]> | undefined }> {
     await this.disk.release(tenant)
-    const trashed = await this.dirs.discard(tenant.slug)
+    const trashed = await this.#opened.mailbox.discard(tenant.id, () => this.dirs.discard(tenant.slug))
     return { deletion: trashed === undefined ? undefined : this.dirs.trash.delete(trashed) }
   }
 
@@ -170,6 +172,21 @@ export class Runtime implements TenantHost {
 
   idleOf(tenant: Tenant): ResolvedIdle {
     return typeof tenant.idle === 'string' ? this.settings.idle : tenant.idle
+  }
+
+  // ---- its mailbox
+
+  tenants(): Iterable<Tenant> {
+    return this.known()
+  }
+
+  pathOf(tenant: string): string {
+    return this.dirs.folders(slugOf(tenant)).mailbox
+  }
+
+  async ensure(tenant: string): Promise<void> {
+    const { id, slug } = this.get(tenant)
+    await this.dirs.ensure(id, slug, undefined)
   }
 
   workspaceOf(slug: string): string {

@@ -11,7 +11,7 @@ import { TenantDirs } from './tenant-dirs.js'
 import { toMessage } from './text.js'
 
 /** What a runtime is opened with. */
-export interface StartRequest extends Pick<Opened, 'options' | 'current' | 'events' | 'gateway'> {
+export interface StartRequest extends Pick<Opened, 'options' | 'current' | 'events' | 'gateway' | 'mailbox'> {
   readonly signal: AbortSignal
   lockChanged(state: PoolEvents['lock']['state']): void
 }
@@ -24,7 +24,7 @@ export interface StartRequest extends Pick<Opened, 'options' | 'current' | 'even
 export async function openRuntime(
   request: StartRequest,
 ): Promise<{ runtime: Runtime; adopted: number; engine: string; warnings: readonly DriverWarning[] }> {
-  const { options, current, events, gateway, signal, lockChanged } = request
+  const { options, current, events, gateway, mailbox, signal, lockChanged } = request
   const { driver, clock } = options
   const undo: (() => Promise<unknown>)[] = []
   try {
@@ -58,7 +58,8 @@ export async function openRuntime(
       ...missing(options, current.settings, report),
     ]
     assertNotStrict(options, warnings)
-    const runtime = new Runtime({ options, current, events, gateway, dirs, disk: images?.disk, lock, report })
+    const disk = images?.disk
+    const runtime = new Runtime({ options, current, events, gateway, mailbox, dirs, disk, lock, report })
     undo.push(() => runtime.engine.close())
     const adopted = await runtime.open(signal)
     for (const { code, message } of warnings) events.warn(code, message)

@@ -18,8 +18,9 @@ import type { PoolIdentity } from './driver.js'
 import { errnoOf } from './errno.js'
 import { TenantBoxError } from './errors.js'
 import { slugOf } from './identity.js'
-import { canonicalJson, readJson, writeAtomically } from './json-file.js'
+import { canonicalJson, readJson, syncDirectory, writeAtomically } from './json-file.js'
 import { openPoolFile } from './pool-file.js'
+import { Serial } from './serial.js'
 import { isTenantFile, newTenantFile } from './tenant-file.js'
 import { toMessage } from './text.js'
 import { Trash } from './trash.js'
@@ -35,6 +36,8 @@ export interface TenantFolders {
   readonly run: string
   readonly gateway: string
   readonly secrets: string
+  /** Host only. */
+  readonly mailbox: string
   /** A filesystem that holds workspace and run, where `disk: 'image'` has made one. */
   readonly image: string
   /** Where that is mounted; workspace and run are mounted from it in turn. */
@@ -67,6 +70,8 @@ export class TenantDirs {
   readonly #dataDir: string
   readonly #now: () => number
   readonly #uids = new Set<number>()
+  /** Who makes a tenant's folder: its wake and its first message may come at the same time. */
+  readonly #making = new Map<string, Serial>()
   #key = Buffer.alloc(0)
 
   /** @param now the wall clock, in milliseconds since the epoch */
@@ -173,6 +178,7 @@ export class TenantDirs {
       run: join(root, 'run'),
       gateway: join(root, 'gateway'),
       secrets: join(root, 'secrets'),
+      mailbox: join(root, 'mailbox'),
       image: join(root, 'disk.img'),
       disk: join(root, 'disk'),
     }
@@ -183,6 +189,20 @@ export class TenantDirs {
    * that two pools on one machine hardly ever share one, and never given to another tenant while the folder lives.
    */
   async ensure(
+    tenant: string,
+    slug: string,
+    uids: { first: number; last: number } | undefined,
+  ): Promise<{ uid: number | undefined }> {
+    const serial = this.#making.get(slug) ?? new Serial()
+    this.#making.set(slug, serial)
+    try {
+      return await serial.run(() => this.#ensure(tenant, slug, uids))
+    } finally {
+      if (!serial.busy) this.#making.delete(slug)
+    }
+  }
+
+  async #ensure(
     tenant: string,
     slug: string,
     uids: { first: number; last: number } | undefined,
@@ -211,6 +231,7 @@ export class TenantDirs {
       await writeAtomically(join(fresh, TENANT_FILE), tenantFile)
       await rename(fresh, root)
     })
+    await syncDirectory(this.#dataDir)
   }
 
   #drawUid({ first, last }: { first: number; last: number }): number {
