@@ -100,8 +100,13 @@ function inThread(thread: string | undefined): { thread?: string } {
 function failure(error: unknown): AgentEvent {
   if (error instanceof BrainError)
     return { type: 'error', message: error.message, retryable: error.retryable }
-  if (isWorkspaceError(error, 'NO_SPACE'))
-    return { type: 'error', message: 'My disk is full: nothing more can be kept.', retryable: false }
   console.error(error)
+  // Its message names a file and what to do, and never holds what stands in it.
+  if (isWorkspaceError(error))
+    return {
+      type: 'error',
+      message: `My files: ${error.message}`,
+      retryable: isWorkspaceError(error, 'BUSY'),
+    }
   return { type: 'error', message: 'Something went wrong here.', retryable: true }
 }

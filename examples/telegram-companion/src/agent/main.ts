@@ -14,8 +14,6 @@ const companion = new Companion({
   now: () => new Date(),
 })
 const server = agentServer(companion, turns)
-if (TENANTBOX_SOCKET !== undefined) server.listen(TENANTBOX_SOCKET)
-else server.listen(Number(TENANTBOX_PORT))
 
 process.once('SIGTERM', async () => {
   server.close()
@@ -23,3 +21,6 @@ process.once('SIGTERM', async () => {
   await turns.idle()
   server.closeAllConnections()
 })
+
+if (TENANTBOX_SOCKET !== undefined) server.listen(TENANTBOX_SOCKET)
+else server.listen(Number(TENANTBOX_PORT))

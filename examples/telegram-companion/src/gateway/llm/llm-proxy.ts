@@ -70,21 +70,32 @@ async function ask(
     await answer.body?.cancel()
     throw upstreamRefusal(answer.status, answer.headers.get('retry-after'))
   }
-  const stream = ReadableStream.from(bounded(answer.body, done))
-  return new Response(stream, { headers: { 'content-type': 'text/event-stream' } })
+  return new Response(bounded(answer.body, done), { headers: { 'content-type': 'text/event-stream' } })
 }
 
-async function* bounded(body: ReadableStream<Uint8Array>, done: () => void): AsyncGenerator<Uint8Array> {
+/** Ends what is too long. `done` is called when the answer is over, whoever ends it. */
+function bounded(body: ReadableStream<Uint8Array>, done: () => void): ReadableStream<Uint8Array> {
+  const reader = body.getReader()
   let bytes = 0
-  try {
-    for await (const chunk of body) {
-      bytes += chunk.byteLength
-      if (bytes > LONGEST_ANSWER) return
-      yield chunk
-    }
-  } finally {
-    done()
-  }
+  return new ReadableStream({
+    async pull(controller) {
+      try {
+        const { value } = await reader.read()
+        bytes += value?.byteLength ?? 0
+        if (value && bytes <= LONGEST_ANSWER) return controller.enqueue(value)
+        done()
+        controller.close()
+        await reader.cancel()
+      } catch (error) {
+        done()
+        throw error
+      }
+    },
+    async cancel(reason) {
+      done()
+      await reader.cancel(reason)
+    },
+  })
 }
 
 function upstreamRefusal(status: number, retryAfter: string | null): Refusal {
