@@ -1,0 +1,45 @@
+import type { ResponseParameters } from 'grammy/types'
+
+export type CallOutcome =
+  | { readonly ok: true; readonly result: unknown }
+  | {
+      readonly ok: false
+      readonly code: number
+      readonly description: string
+      readonly parameters?: ResponseParameters
+    }
+
+/** One call of a bot, as it was answered (or would have been, had the answer not been lost). */
+export interface ApiCall {
+  /** As the bot wrote it, such as `sendMessage`. */
+  readonly method: string
+  readonly chat?: number
+  /** Without the files. */
+  readonly params: Readonly<Record<string, unknown>>
+  /** Milliseconds since the epoch, by the server's clock. */
+  readonly at: number
+  readonly outcome: CallOutcome
+}
+
+/** Enough for any test, and bounded for a server that runs for days. */
+const KEPT = 20_000
+
+export class CallLog {
+  readonly #calls: ApiCall[] = []
+
+  get all(): readonly ApiCall[] {
+    return this.#calls
+  }
+
+  add(call: ApiCall): void {
+    this.#calls.push(call)
+    if (this.#calls.length > KEPT) this.#calls.splice(0, KEPT / 2)
+  }
+
+  describe(): string {
+    const last = this.#calls.slice(-5).map(({ method, outcome }) => {
+      return outcome.ok ? method : `${method} (${outcome.code} ${outcome.description})`
+    })
+    return last.length === 0 ? 'The bot has called nothing.' : `The bot's last calls: ${last.join(', ')}.`
+  }
+}
