@@ -7,7 +7,7 @@ import { toMessage } from '../text.js'
 import { Ledger } from './ledger.js'
 import type { Letter, Maildir } from './maildir.js'
 import { type Message, MOST_MESSAGE_BYTES, parseMessage } from './message-file.js'
-import { type Entry, nameOf } from './message-name.js'
+import { type Entry, keyOf, nameOf } from './message-name.js'
 
 /** Posts of one tenant that are stored together: the disk is asked once to keep their names. */
 const BATCH = 32
@@ -111,10 +111,10 @@ export class TenantMailbox<B extends Json> {
   }
 
   /** Those called first are stored first. @throws TenantBoxError `MAILBOX_FULL`, `NOT_STORED`, `POOL_CLOSED` */
-  post(id: string, key: string, text: string): Promise<{ duplicate: boolean }> {
+  post(id: string, text: string): Promise<{ duplicate: boolean }> {
     return new Promise((resolve, reject) => {
       if (this.#posts.length >= this.#host.maxDepth) return reject(this.#full('tenant', this.#posts.length))
-      this.#posts.push({ id, key, text, resolve, reject })
+      this.#posts.push({ id, key: keyOf(id), text, resolve, reject })
       if (this.#posts.length === 1) void this.#serial.run(() => this.#store())
     })
   }

@@ -41,7 +41,7 @@ export function judge(failure: Failure, random: number): Verdict {
   return { kind: 'retry', retryIn, counts }
 }
 
-export function isRefusal({ error, hadBox }: Pick<Failure, 'error' | 'hadBox'>): boolean {
+function isRefusal({ error, hadBox }: Pick<Failure, 'error' | 'hadBox'>): boolean {
   return !hadBox && isTenantBoxError(error, 'CAPACITY', 'QUEUE_TIMEOUT', 'ENGINE_UNAVAILABLE')
 }
 
