@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -12,6 +12,8 @@ export function useAgent(): () => string {
   let folder = ''
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'companion-agent-'))
+    // A box has a uid of its own, and has to read it.
+    await chmod(folder, 0o755)
     await build({
       entry: { agent: from('../../src/agent/main.ts') },
       outDir: folder,
