@@ -84,6 +84,11 @@ export class TenantPool implements AsyncDisposable {
     })
   }
 
+  /** The folder of all tenants' files, absolute. Adapters keep theirs in `.tenantbox/<adapter>` in it. */
+  get dataDir(): string {
+    return this.#options.dataDir
+  }
+
   /**
    * Takes the lock on `dataDir`, reaches the engine, adopts the boxes there are. Any other call implies it; calling it
    * first makes trouble show early. A failed start can be repeated.

@@ -1,1 +1,6 @@
-export type { Due, Workspace } from '@tenantbox/workspace'
+export { isTelegramError, TelegramError, type TelegramErrorCode } from './errors.js'
+export type { TelegramOptions } from './options.js'
+export { type TelegramGateway, telegram } from './telegram.js'
+export type { TenantContext, TenantFlavor } from './tenant-context.js'
+export type { TelegramWarning } from './warnings.js'
+export type { Webhook } from './webhook.js'

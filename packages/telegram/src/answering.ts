@@ -1,0 +1,184 @@
+import {
+  type AgentEvent,
+  type AgentFile,
+  type AgentMessage,
+  type Clock,
+  isTenantBoxError,
+  type TenantPool,
+} from '@tenantbox/core'
+import { isWorkspaceError, Workspace } from '@tenantbox/workspace'
+import type { Api } from 'grammy'
+import { Chat } from './chat.js'
+import { TelegramError } from './errors.js'
+import { sendWorkspaceFile } from './files-out.js'
+import type { Handling } from './handling.js'
+import { LiveText } from './live-text.js'
+import { Outgoing } from './outgoing.js'
+import type { Place } from './place.js'
+import { refusalOf } from './refusal.js'
+import type { RunningAnswers } from './running-answers.js'
+import type { TenantRecord } from './tenant-record.js'
+import { showTyping } from './typing.js'
+import type { Warn } from './warnings.js'
+
+/** More than so many UTF-16 units, about ten messages, nobody reads in a chat. */
+const LONGEST_ANSWER = 40_000
+const PRIVATE_EVERY_MS = 1_000
+/** Telegram takes about 20 messages a minute in a group, and edits count. */
+const GROUP_EVERY_MS = 3_000
+
+export interface AnsweringHost {
+  readonly api: Api
+  readonly pool: TenantPool
+  readonly clock: Clock
+  readonly record: TenantRecord
+  readonly running: RunningAnswers
+  readonly warn: Warn
+  readonly stream: 'edit' | 'draft' | false
+  readonly editEveryMs: number | undefined
+  readonly maxFileBytes: number | undefined
+  readonly render: (event: AgentEvent) => string | undefined
+  readonly onMoved: (from: number, to: number) => Promise<void>
+}
+
+/** Brings what agents and apps say into chats. */
+export class Answering {
+  readonly #host: AnsweringHost
+
+  constructor(host: AnsweringHost) {
+    this.#host = host
+  }
+
+  /**
+   * Asks the tenant's agent and shows what it answers, while it does. Resolves also when the answer was cancelled: what
+   * had been said until then stays.
+   */
+  async answer(handling: Handling, outgoing: Outgoing, compose: () => Promise<AgentMessage>): Promise<void> {
+    const { pool, clock, running } = this.#host
+    const { tenant } = handling
+    using answer = running.begin(tenant)
+    const stopTyping = showTyping(outgoing.chat, clock)
+    const show = new Shown(() => this.#liveText(outgoing), this.#host.warn, tenant)
+    try {
+      const signal = AbortSignal.any([handling.signal, answer.signal])
+      for await (const event of pool.send(tenant, await compose(), { signal })) {
+        if (event.type === 'error') throw agentError(tenant, event)
+        const text = this.#host.render(event)
+        if (text && !show.append(text)) break
+        if (event.type === 'file') {
+          await show.finish()
+          await this.sendFile(handling, outgoing, event.file)
+        }
+      }
+      await show.finish()
+    } catch (error) {
+      // What was said before it ended; why it ended is what counts.
+      await show.finish().catch(() => undefined)
+      if (!answer.signal.aborted || handling.signal.aborted) throw error
+    } finally {
+      stopTyping()
+    }
+  }
+
+  /** Shows a text and files as they are. */
+  async say(
+    handling: Handling,
+    outgoing: Outgoing,
+    { text, files = [] }: { text: string; files?: readonly AgentFile[] },
+  ): Promise<void> {
+    const live = new LiveText({ outgoing, clock: this.#host.clock, stream: false, everyMs: 0 })
+    live.append(text)
+    await live.finish()
+    for (const file of files) await this.sendFile(handling, outgoing, file)
+  }
+
+  /** A file that cannot be read or sent is reported; what else is sent does not suffer from it. */
+  async sendFile(handling: Handling, outgoing: Outgoing, file: AgentFile): Promise<void> {
+    const { pool, maxFileBytes, warn } = this.#host
+    const { tenant } = handling
+    if (maxFileBytes === undefined) return
+    try {
+      const directory = pool.get(tenant)?.workspaceDir ?? (await handling.box()).workspaceDir
+      await sendWorkspaceFile(outgoing, await Workspace.open(directory), file, maxFileBytes)
+    } catch (cause) {
+      const isFiles =
+        isWorkspaceError(cause) ||
+        isTenantBoxError(cause, 'TOO_LARGE') ||
+        refusalOf(cause)?.kind === 'refused'
+      if (!isFiles) throw cause
+      const what = `A file of tenant ${JSON.stringify(tenant)}'s agent was not sent: see the cause.`
+      warn('FILE_NOT_SENT', what, { tenant, cause })
+    }
+  }
+
+  /** What one handling sends to a place. To be finished when the handling has succeeded. */
+  outgoing(handling: Handling, place: Place): Outgoing {
+    const { api, clock, record, onMoved } = this.#host
+    const { tenant, id, attempt, signal } = handling
+    const moved = async (from: number, to: number): Promise<void> => {
+      record.moveChat(tenant, from, to)
+      await onMoved(from, to)
+    }
+    const chat = new Chat({ api, tenant, place, signal, clock, onMoved: moved })
+    const before = attempt > 1 ? record.sent(tenant, id) : undefined
+    return new Outgoing(chat, id, before, (sent) => record.noteSent(tenant, sent))
+  }
+
+  #liveText(outgoing: Outgoing): LiveText {
+    const { clock, stream, editEveryMs } = this.#host
+    const isPrivate = outgoing.chat.place.chat > 0
+    return new LiveText({
+      outgoing,
+      clock,
+      stream: stream === 'draft' && !isPrivate ? 'edit' : stream,
+      everyMs: editEveryMs ?? (isPrivate ? PRIVATE_EVERY_MS : GROUP_EVERY_MS),
+    })
+  }
+}
+
+/** The texts of one answer: each file ends one. Bounded in all. */
+class Shown {
+  readonly #make: () => LiveText
+  readonly #warn: Warn
+  readonly #tenant: string
+  #live: LiveText | undefined
+  #left = LONGEST_ANSWER
+
+  constructor(make: () => LiveText, warn: Warn, tenant: string) {
+    this.#make = make
+    this.#warn = warn
+    this.#tenant = tenant
+  }
+
+  /** Returns whether there is room for more. */
+  append(text: string): boolean {
+    this.#live ??= this.#make()
+    const fits = text.length <= this.#left
+    this.#live.append(fits ? text : `${text.slice(0, this.#left).replace(/[\uD800-\uDBFF]$/, '')}…`)
+    this.#left -= text.length
+    if (!fits)
+      this.#warn(
+        'ANSWER_CUT',
+        `The agent of tenant ${JSON.stringify(this.#tenant)} said more than ${LONGEST_ANSWER} characters: the answer was cut. Have it send a file.`,
+        { tenant: this.#tenant },
+      )
+    return fits
+  }
+
+  async finish(): Promise<void> {
+    const live = this.#live
+    this.#live = undefined
+    await live?.finish()
+  }
+}
+
+function agentError(
+  tenant: string,
+  { message, retryable }: Extract<AgentEvent, { type: 'error' }>,
+): TelegramError {
+  return new TelegramError(
+    'AGENT_ERROR',
+    `The agent of tenant ${JSON.stringify(tenant)} reported an error: see the cause.`,
+    { tenant, cause: new Error(message), retryable: retryable ?? false },
+  )
+}

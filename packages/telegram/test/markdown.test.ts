@@ -1,0 +1,104 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { renderMarkdown } from '../src/markdown.js'
+
+/** The text, and what of it is formatted: `bold(text)`. */
+function shown(markdown: string): { text: string; formats: string[] } {
+  const { text, entities } = renderMarkdown(markdown)
+  const formats = entities.map((entity) => {
+    const more =
+      entity.type === 'pre' ? entity.language : entity.type === 'text_link' ? entity.url : undefined
+    const covered = text.slice(entity.offset, entity.offset + entity.length)
+    return `${entity.type}${more === undefined ? '' : `:${more}`}(${covered})`
+  })
+  return { text, formats }
+}
+
+describe('what models write', () => {
+  test.each([
+    [
+      '**bold** and *italic* and ~~gone~~',
+      'bold and italic and gone',
+      ['bold(bold)', 'italic(italic)', 'strikethrough(gone)'],
+    ],
+    ['# Title\n\ntext', 'Title\n\ntext', ['bold(Title)']],
+    ['`code` here', 'code here', ['code(code)']],
+    ['```ts\nlet x = 1\n```', 'let x = 1', ['pre:ts(let x = 1)']],
+    ['- one\n- two\n  - deeper', '• one\n• two\n  • deeper', []],
+    ['3. three\n4. four', '3. three\n4. four', []],
+    ['- [ ] open\n- [x] done', '☐ open\n☑ done', []],
+    ['> quoted', 'quoted', ['blockquote(quoted)']],
+    ['[a link](https://example.org)', 'a link', ['text_link:https://example.org(a link)']],
+    ['[a path](docs/a.md)', 'a path (docs/a.md)', []],
+    ['![alt](https://example.org/x.png)', 'alt', ['text_link:https://example.org/x.png(alt)']],
+    ['[ref][1]\n\n[1]: https://example.org', 'ref', ['text_link:https://example.org(ref)']],
+    ['see https://example.org/a?b=1', 'see https://example.org/a?b=1', []],
+    ['one\ntwo', 'one\ntwo', []],
+    ['a\n\n---\n\nb', 'a\n\n———\n\nb', []],
+    ['2 * 3 * 4 = 24, snake_case_name', '2 * 3 * 4 = 24, snake_case_name', []],
+    ['<b>not markup</b>', '<b>not markup</b>', []],
+    ['escaped \\*stars\\* &amp;', 'escaped *stars* &', []],
+  ])('%j', (markdown, text, formats) => {
+    expect(shown(markdown)).toEqual({ text, formats })
+  })
+
+  test('a table is set in columns', () => {
+    const { text, formats } = shown('| a | long |\n| --- | --- |\n| 1 | 2 |\n| three | 4 |')
+    expect(text).toBe('a     | long\n------+-----\n1     | 2\nthree | 4')
+    expect(formats).toEqual([`pre(${text})`])
+  })
+
+  test('half of it, as it streams', () => {
+    expect(shown('so **bol').text).toBe('so **bol')
+    expect(shown('```py\nprint(')).toEqual({ text: 'print(', formats: ['pre:py(print()'] })
+  })
+})
+
+test('code has no formatting around it but a quote', () => {
+  expect(shown('**a `b` c**').formats).toEqual(['bold(a )', 'code(b)', 'bold( c)'])
+  expect(shown('> a `b`').formats).toEqual(['blockquote(a b)', 'code(b)'])
+  expect(shown('[a `b`](https://example.org)').formats).toEqual(['text_link:https://example.org(a b)'])
+})
+
+test('quotes do not nest', () => {
+  expect(shown('> a\n>\n> > b').formats).toEqual(['blockquote(a\n\nb)'])
+})
+
+test('any text gives entities that lie in it, nested or apart', () => {
+  const piece = fc.oneof(
+    fc.constantFrom(
+      '**',
+      '*',
+      '_',
+      '`',
+      '```',
+      '> ',
+      '- ',
+      '1. ',
+      '[',
+      '](https://a.b)',
+      '~~',
+      '\n',
+      '|',
+      '#',
+      '|-|',
+    ),
+    fc.string({ unit: 'binary', maxLength: 8 }),
+    fc.constantFrom('word', 'two words', '👍'),
+  )
+  fc.assert(
+    fc.property(fc.array(piece, { maxLength: 40 }), (pieces) => {
+      const { text, entities } = renderMarkdown(pieces.join(''))
+      for (const { offset, length } of entities) {
+        expect(length).toBeGreaterThan(0)
+        expect(offset).toBeGreaterThanOrEqual(0)
+        expect(offset + length).toBeLessThanOrEqual(text.length)
+      }
+      for (const one of entities)
+        for (const other of entities)
+          if (one.offset < other.offset && other.offset < one.offset + one.length)
+            expect(other.offset + other.length).toBeLessThanOrEqual(one.offset + one.length)
+    }),
+    { numRuns: 1000 },
+  )
+})
