@@ -23,7 +23,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     token: tokenOf(env.TELEGRAM_BOT_TOKEN),
     apiRoot: env.TELEGRAM_API_ROOT || undefined,
     image: env.COMPANION_IMAGE || 'companion-agent',
-    dataDir: resolve(env.COMPANION_DATA_DIR || 'data'),
+    dataDir: resolve(env.COMPANION_DATA_DIR || '.tenantbox-data'),
     hostDataDir: env.COMPANION_HOST_DATA_DIR || undefined,
     maxRunning: maxRunningOf(env.COMPANION_MAX_RUNNING || '50'),
     model: modelOf(env),

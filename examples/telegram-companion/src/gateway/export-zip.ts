@@ -29,7 +29,7 @@ interface FoundFile {
 export async function exportZip(
   workspace: Workspace,
   limits: ExportLimits = TELEGRAM_LIMITS,
-): Promise<ReadableStream<Uint8Array>> {
+): Promise<AsyncIterable<Uint8Array>> {
   const files: FoundFile[] = []
   let bytes = 0
   for await (const { path, modifiedAt, bytes: size } of filesBelow(workspace, undefined, limits.depth)) {
@@ -37,7 +37,12 @@ export async function exportZip(
     files.push({ path, modifiedAt })
     if (bytes > limits.bytes || files.length > limits.files) throw new ExportTooLarge()
   }
-  return makeZip(entries(workspace, files, limits.bytes))
+  return zipped(workspace, files, limits.bytes)
+}
+
+/** Opens nothing until it is read. */
+async function* zipped(workspace: Workspace, files: readonly FoundFile[], most: number) {
+  yield* makeZip(entries(workspace, files, most))
 }
 
 async function* filesBelow(
