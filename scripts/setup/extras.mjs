@@ -6,8 +6,8 @@ import { CACHE } from './paths.mjs'
 import { SetupError, step } from './terminal.mjs'
 import { libraryPath, programPath, unpackPackages } from './unpack.mjs'
 
-/** What only some tests need: iptables, for an engine that makes networks, and gVisor. */
-const PACKAGES = ['iptables', 'runsc']
+/** What only some tests need, by the packages that hold it: iptables, for an engine that makes networks, gVisor, a browser. */
+const EXTRAS = { iptables: ['iptables'], runsc: ['runsc'], chromium: ['chromium', 'chromium-common'] }
 
 /** @param {string} name */
 const rootOf = (name) => join(CACHE, 'extras', name)
@@ -20,10 +20,11 @@ const rootOf = (name) => join(CACHE, 'extras', name)
 export async function unpackExtras(signal) {
   if (process.getuid?.() !== 0 || !hasApt()) return
   mkdirSync(join(CACHE, 'extras'), { recursive: true })
-  for (const name of PACKAGES.filter((name) => !find(name) && !existsSync(rootOf(name)))) {
-    step(`Downloading ${name} into .cache, for the tests of isolation`)
+  for (const [name, packages] of Object.entries(EXTRAS)) {
+    if (find(name) || existsSync(rootOf(name))) continue
+    step(`Downloading ${name} into .cache, for the tests that need it`)
     try {
-      await unpackPackages([name], rootOf(name), signal)
+      await unpackPackages(packages, rootOf(name), signal)
       // On an installed system an alternative chooses between these; this is Debian's own choice.
       if (name === 'iptables')
         for (const program of ['iptables', 'ip6tables'])

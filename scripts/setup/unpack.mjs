@@ -8,9 +8,11 @@ import { CACHE } from './paths.mjs'
 /** Every machine has these: the ones in use, and no others beside them. */
 const BASE_LIBRARIES = ['libc6', 'libgcc-s1', 'libstdc++6']
 
-const PROGRAM_FOLDERS = ['usr/sbin', 'usr/bin', 'sbin', 'bin']
+/** Chromium's in usr/bin is a script that wants the rest of it to be installed. */
+const PROGRAM_FOLDERS = ['usr/lib/chromium', 'usr/sbin', 'usr/bin', 'sbin', 'bin']
 const LIBRARY_FOLDERS = ['x86_64-linux-gnu', 'aarch64-linux-gnu'].flatMap((arch) => [
   `usr/lib/${arch}`,
+  `usr/lib/${arch}/pulseaudio`,
   `lib/${arch}`,
 ])
 
@@ -75,11 +77,10 @@ function lacksLibraries(root) {
  * @returns {Promise<string[]>} the library packages that these depend on
  */
 async function librariesNamedBy(debs, signal) {
-  const fields = await Promise.all(
-    debs.map((deb) => quietly('dpkg-deb', ['--field', deb, 'Depends'], { signal })),
-  )
-  const names = fields
-    .flatMap((field) => field.split(','))
-    .map((each) => each.trim().split(/[ (:|]/)[0] ?? '')
+  const names = []
+  for (const deb of debs) {
+    const field = await quietly('dpkg-deb', ['--field', deb, 'Depends'], { signal })
+    names.push(...field.split(',').map((each) => each.trim().split(/[ (:|]/)[0] ?? ''))
+  }
   return [...new Set(names)].filter((name) => name.startsWith('lib') && !BASE_LIBRARIES.includes(name))
 }

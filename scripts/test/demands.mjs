@@ -5,10 +5,13 @@ import { ROOT } from '../setup/paths.mjs'
 const DEMANDS = /** @type {const} */ ([
   { needs: 'a Docker engine', pattern: /\/test\/(docker|engine|faults|isolation)\/|\.engine\.test\.ts$/ },
   { needs: 'root', pattern: /\.root\.test\.ts$/ },
+  { needs: 'Chromium', pattern: /\.browser\.test\.ts$/ },
 ])
 
+/** @typedef {typeof DEMANDS[number]['needs']} Need */
+
 /**
- * @param {(need: 'a Docker engine' | 'root') => boolean} isThere
+ * @param {(need: Need) => boolean} isThere
  * @returns {{ file: string, lacks: string }[]} the tests that cannot be run here, by their path in this repository
  */
 export function impossibleTests(isThere) {

@@ -1,3 +1,4 @@
+import { findExtra } from '../setup/extras.mjs'
 import { ROOT } from '../setup/paths.mjs'
 import { inSession } from '../setup/session.mjs'
 import { step } from '../setup/terminal.mjs'
@@ -14,7 +15,12 @@ await inSession({ extras: true }, async ({ missing, run }) => {
     console.error(['\n✗ No Docker engine:', ...missing.map((reason) => `  - ${reason}`), HELP].join('\n'))
     return 1
   }
-  const left = impossibleTests((need) => (need === 'root' ? process.getuid?.() === 0 : !missing))
+  const there = {
+    'a Docker engine': !missing,
+    root: process.getuid?.() === 0,
+    Chromium: findExtra('chromium') !== undefined,
+  }
+  const left = impossibleTests((need) => there[need])
   const exclude = left.flatMap(({ file }) => ['--exclude', file])
   const code = await run(
     'node',

@@ -1,5 +1,7 @@
 import type { ApiCall } from './calls.js'
+import type { Fault } from './faults.js'
 import type { ChatMessage } from './state/chat-message.js'
+import type { WebhookDelivery } from './updates/delivery.js'
 
 /** What has just happened in a chat or at the API. */
 export type ServerEvent =
@@ -11,7 +13,16 @@ export type ServerEvent =
     }
   | { readonly type: 'action'; readonly chat: number; readonly action: string }
   | { readonly type: 'draft'; readonly chat: number; readonly text: string }
+  /** How the chat stands to the bot has changed. */
   | { readonly type: 'chat'; readonly chat: number }
+  /** There are new updates for the bot. */
+  | { readonly type: 'updates' }
+  /** The app has taken an update from the webhook, or has not. */
+  | { readonly type: 'delivery'; readonly delivery: WebhookDelivery }
+  /** A call has met a planned fault. */
+  | { readonly type: 'fault'; readonly fault: Fault }
+  /** A bot has begun to wait for updates. */
+  | { readonly type: 'poll' }
 
 export interface UntilOptions {
   readonly signal?: AbortSignal

@@ -21,25 +21,9 @@ export interface ApiCall {
   readonly outcome: CallOutcome
 }
 
-/** Enough for any test, and bounded for a server that runs for days. */
-const KEPT = 20_000
-
-export class CallLog {
-  readonly #calls: ApiCall[] = []
-
-  get all(): readonly ApiCall[] {
-    return this.#calls
-  }
-
-  add(call: ApiCall): void {
-    this.#calls.push(call)
-    if (this.#calls.length > KEPT) this.#calls.splice(0, KEPT / 2)
-  }
-
-  describe(): string {
-    const last = this.#calls.slice(-5).map(({ method, outcome }) => {
-      return outcome.ok ? method : `${method} (${outcome.code} ${outcome.description})`
-    })
-    return last.length === 0 ? 'The bot has called nothing.' : `The bot's last calls: ${last.join(', ')}.`
-  }
+export function describeCalls(calls: readonly ApiCall[]): string {
+  const last = calls.slice(-5).map(({ method, outcome }) => {
+    return outcome.ok ? method : `${method} (${outcome.code} ${outcome.description})`
+  })
+  return last.length === 0 ? 'The bot has called nothing.' : `The bot's last calls: ${last.join(', ')}.`
 }

@@ -1,5 +1,6 @@
 import type { User } from 'grammy/types'
 import type { UntilOptions } from './activity.js'
+import { describeCalls } from './calls.js'
 import type { ChatMessage } from './state/chat-message.js'
 import type { ChatActionSign, ChatRecord } from './state/chat-record.js'
 import type { World } from './state/world.js'
@@ -105,7 +106,7 @@ export class TestChat {
     return this.#world.activity.until(
       () => look(this),
       options,
-      () => `${this.#describe()} ${this.#world.calls.describe()}`,
+      () => `${this.#describe()} ${describeCalls(this.#world.calls.all)}`,
     )
   }
 

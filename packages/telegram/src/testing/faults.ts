@@ -37,6 +37,11 @@ interface Planned {
 export class Faults {
   readonly #planned = new Set<Planned>()
 
+  /** How many are planned that have not all been met. */
+  get planned(): number {
+    return this.#planned.size
+  }
+
   /** @returns takes back what is left of it */
   plan(fault: Fault, scope: FaultScope): () => void {
     const planned = { fault, scope, left: scope.times ?? 1 }

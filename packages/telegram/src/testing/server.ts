@@ -1,7 +1,7 @@
 import type { Update, UserFromGetMe } from 'grammy/types'
 import type { ServerEvent, UntilOptions } from './activity.js'
 import { ApiError } from './api-error.js'
-import type { ApiCall, CallOutcome } from './calls.js'
+import { type ApiCall, type CallOutcome, describeCalls } from './calls.js'
 import { TestChat } from './chat.js'
 import { type Fault, type FaultScope, Faults } from './faults.js'
 import { Front } from './http/front.js'
@@ -11,7 +11,9 @@ import { findMethod } from './methods/table.js'
 import { type BotApiServerOptions, type ResolvedOptions, resolveOptions } from './options.js'
 import { RateLimiter } from './rate-limits.js'
 import type { AnyChat } from './state/chat-record.js'
+import type { FileContent } from './state/files.js'
 import { World } from './state/world.js'
+import type { WebhookDelivery } from './updates/delivery.js'
 import { Polling } from './updates/polling.js'
 import { UpdateQueue } from './updates/queue.js'
 import { Webhook } from './updates/webhook.js'
@@ -55,15 +57,19 @@ export class BotApiServer {
     const updates = new UpdateQueue(clock, firstUpdateId)
     this.#options = options
     this.#world = new World(botUser(token, username), clock, updates)
+    updates.onUpdates(() => this.#world.activity.tell({ type: 'updates' }))
     this.#limiter = new RateLimiter(limits, clock)
-    this.#polling = new Polling(updates, clock)
-    this.#webhook = new Webhook(updates, clock, async ({ method, ...values }) => {
-      await this.#call(String(method), new Params(values), new AbortController().signal)
+    this.#polling = new Polling(updates, clock, () => this.#world.activity.tell({ type: 'poll' }))
+    this.#webhook = new Webhook(updates, clock, {
+      call: async ({ method, ...values }) => {
+        await this.#call(String(method), new Params(values), new AbortController().signal)
+      },
+      delivered: (delivery) => this.#world.delivered(delivery),
     })
     this.#front = new Front({
       token,
       call: (method, params, gone, refused) => this.#call(method, params, gone, refused),
-      fault: (method, params) => this.#faults.meet({ method, ...aboutChat(params) }),
+      fault: (method, params) => this.#meetFault(method, params),
       file: (path) => this.#world.files.byPath(path),
       pause: (ms) => new Promise((resolve) => clock.after(ms, resolve, { background: true })),
     })
@@ -94,6 +100,21 @@ export class BotApiServer {
     return this.#world.calls.all
   }
 
+  /** All attempts to hand updates to the app by webhook, the oldest first. */
+  get deliveries(): readonly WebhookDelivery[] {
+    return this.#world.deliveries.all
+  }
+
+  /** How many of the faults that `fail` has planned are still to come. */
+  get plannedFaults(): number {
+    return this.#faults.planned
+  }
+
+  /** Whether a bot waits for updates in a long poll right now. */
+  get polled(): boolean {
+    return this.#polling.waiting
+  }
+
   /** Updates that the bot has not yet taken. */
   get pendingUpdates(): readonly Update[] {
     return this.#world.updates.pending()
@@ -108,6 +129,11 @@ export class BotApiServer {
     this.#chats.set(id, chat)
     if (id > 0) chat.user()
     return chat
+  }
+
+  /** A file that was sent, by the `file_id` that its message has. */
+  file(id: string): FileContent | undefined {
+    return this.#world.files.byId(id)
   }
 
   /** Lets the next calls fail, see {@link Fault}. @returns takes back what is left of it */
@@ -154,7 +180,7 @@ export class BotApiServer {
    * @returns what `look` has found
    */
   until<T>(look: (server: this) => T | undefined | null | false, options: UntilOptions = {}): Promise<T> {
-    const describe = () => this.#world.calls.describe()
+    const describe = () => describeCalls(this.#world.calls.all)
     return this.#world.activity.until(() => look(this), options, describe)
   }
 
@@ -164,9 +190,15 @@ export class BotApiServer {
     await this.#front.close()
   }
 
+  #meetFault(method: string, params: Params): Fault | undefined {
+    const fault = this.#faults.meet({ method, ...aboutChat(params) })
+    if (fault) this.#world.activity.tell({ type: 'fault', fault })
+    return fault
+  }
+
   async #call(name: string, params: Params, gone: AbortSignal, refused?: ApiError): Promise<CallOutcome> {
     const outcome = await this.#outcome(name, params, gone, refused)
-    const { clock, calls, activity } = this.#world
+    const { clock } = this.#world
     const call: ApiCall = {
       method: name,
       ...aboutChat(params),
@@ -174,8 +206,7 @@ export class BotApiServer {
       at: clock.now(),
       outcome,
     }
-    calls.add(call)
-    activity.tell({ type: 'call', call })
+    this.#world.called(call)
     return outcome
   }
 

@@ -4,17 +4,28 @@ import { isRecord, parseJson } from '../json.js'
 import { parseMultipart } from './multipart.js'
 import { Params, tooLarge } from './params.js'
 
-/** @param limit In bytes; a longer body is refused with 413 and not read on. */
-export async function readBody(request: IncomingMessage, limit: number): Promise<Buffer> {
-  if (Number(request.headers['content-length'] ?? 0) > limit) throw tooLarge()
-  const chunks: Buffer[] = []
-  let size = 0
-  for await (const chunk of request) {
-    size += chunk.length
-    if (size > limit) throw tooLarge()
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks)
+/**
+ * Reads the whole body. One longer than `limit` bytes is refused with 413; what is left of it is still taken in and thrown away,
+ * since the sender would not see the answer on a connection that breaks.
+ */
+export function readBody(request: IncomingMessage, limit: number): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    let chunks: Buffer[] = []
+    let size = 0
+    const take = (length: number) => {
+      size += length
+      if (size <= limit) return true
+      chunks = []
+      reject(tooLarge())
+      return false
+    }
+    if (take(Number(request.headers['content-length'] ?? 0))) size = 0
+    request.on('data', (chunk: Buffer) => {
+      if (take(chunk.length)) chunks.push(chunk)
+    })
+    request.on('end', () => resolve(Buffer.concat(chunks)))
+    request.on('error', reject)
+  })
 }
 
 /** The parameters of a request: those of the query, and over them those of the body. */

@@ -63,7 +63,7 @@ export class Front {
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = new URL(request.url ?? '/', 'http://127.0.0.1')
-    const [, kind, token, rest] = /^\/(file\/)?bot([^/]*)\/(.+)$/.exec(decodeURIComponent(url.pathname)) ?? []
+    const [, kind, token, rest] = /^\/(file\/)?bot([^/]*)\/(.+)$/.exec(decoded(url.pathname)) ?? []
     if (token === undefined || rest === undefined)
       return answerError(response, new ApiError(404, 'Not Found'))
     if (token !== this.#backend.token) {
@@ -89,7 +89,6 @@ export class Front {
       params = await parseParams(query, request.headers['content-type'] ?? '', body)
     } catch (error) {
       if (!(error instanceof ApiError)) throw error
-      response.shouldKeepAlive = false
       return answerError(response, error)
     }
     const fault = this.#backend.fault(method, params)
@@ -121,6 +120,15 @@ export class Front {
       'content-length': file.bytes.length,
     })
     response.end(file.bytes)
+  }
+}
+
+function decoded(path: string): string {
+  try {
+    return decodeURIComponent(path)
+  } catch (error) {
+    if (error instanceof URIError) return ''
+    throw error
   }
 }
 

@@ -11,7 +11,7 @@ import { inlineKeyboard } from './keyboard.js'
 import { openEnvelope } from './sending.js'
 
 /** In UTF-16 code units, after the markup is parsed. */
-export const LONGEST_TEXT = 4096
+const LONGEST_TEXT = 4096
 
 /** In seconds. */
 const DELETABLE_FOR = 48 * 60 * 60

@@ -2,7 +2,7 @@ import type { File } from 'grammy/types'
 import { badRequest } from '../api-error.js'
 
 /** Bots can download files of up to 20 MB, and upload files of up to 50 MB. */
-export const LARGEST_DOWNLOAD = 20 * 1024 * 1024
+const LARGEST_DOWNLOAD = 20 * 1024 * 1024
 
 export interface StoredFile {
   readonly id: string

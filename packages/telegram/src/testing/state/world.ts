@@ -2,8 +2,10 @@ import type { Clock } from '@tenantbox/core'
 import type { BotCommand, Message, User, UserFromGetMe } from 'grammy/types'
 import { Activity } from '../activity.js'
 import { badRequest } from '../api-error.js'
-import { CallLog } from '../calls.js'
+import type { ApiCall } from '../calls.js'
 import { unixTime } from '../clock.js'
+import { Recent } from '../recent.js'
+import type { WebhookDelivery } from '../updates/delivery.js'
 import type { UpdateQueue } from '../updates/queue.js'
 import { ChatMessage } from './chat-message.js'
 import { type AnyChat, ChatRecord } from './chat-record.js'
@@ -23,7 +25,8 @@ export class World {
   readonly users = new Map<number, User>()
   readonly files = new FileStore()
   readonly activity = new Activity()
-  readonly calls = new CallLog()
+  readonly calls = new Recent<ApiCall>()
+  readonly deliveries = new Recent<WebhookDelivery>()
   /** Callback queries by their id. */
   readonly pressed = new Map<string, PressedButton>()
   commands: readonly BotCommand[] = []
@@ -73,6 +76,16 @@ export class World {
   edit(record: ChatRecord, message: ChatMessage, changed: Message): void {
     message.replace({ ...changed, edit_date: unixTime(this.clock) })
     this.activity.tell({ type: 'edit', chat: record.id, message })
+  }
+
+  called(call: ApiCall): void {
+    this.calls.add(call)
+    this.activity.tell({ type: 'call', call })
+  }
+
+  delivered(delivery: WebhookDelivery): void {
+    this.deliveries.add(delivery)
+    this.activity.tell({ type: 'delivery', delivery })
   }
 
   /** Supergroups count their own messages, all other chats of a bot share one count. */

@@ -214,7 +214,7 @@ class Reader {
   #endQuote(newline: '\n' | ''): void {
     if (!this.#inQuote()) return
     const last = this.#open.at(-1)
-    const expandable = last?.kind === 'Spoiler' && this.#source.slice(last.at + 2, this.#at).trim() === ''
+    const expandable = last?.kind === 'Spoiler' && /^\r?$/.test(this.#source.slice(last.at + 2, this.#at))
     if (expandable) this.#open.pop()
     const quote = this.#open.at(-1)
     if (quote?.kind !== 'BlockQuote') {

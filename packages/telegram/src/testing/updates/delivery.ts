@@ -8,6 +8,14 @@ export type DeliveryOutcome =
   /** `retryAfter` is in milliseconds, 0 when the app did not say. */
   | { readonly ok: false; readonly why: string; readonly retryAfter: number }
 
+/** One attempt to hand an update to the app. */
+export interface WebhookDelivery {
+  readonly update: Update
+  readonly ok: boolean
+  /** Why it failed. */
+  readonly why?: string
+}
+
 /** In bytes. */
 const LARGEST_ANSWER = 1024 * 1024
 

@@ -15,11 +15,17 @@ interface Waiting {
 export class Polling {
   readonly #queue: UpdateQueue
   readonly #clock: Clock
+  readonly #onWaiting: () => void
   #waiting: Waiting | undefined
 
-  constructor(queue: UpdateQueue, clock: Clock) {
+  constructor(queue: UpdateQueue, clock: Clock, onWaiting: () => void) {
     this.#queue = queue
     this.#clock = clock
+    this.#onWaiting = onWaiting
+  }
+
+  get waiting(): boolean {
+    return this.#waiting !== undefined
   }
 
   /** @param gone Aborts when the bot no longer waits for the answer. */
@@ -63,6 +69,7 @@ export class Polling {
       const cancel = this.#clock.after(timeout * 1000, () => answer([]))
       gone.addEventListener('abort', leave, { once: true })
       this.#waiting = waiting
+      this.#onWaiting()
     })
   }
 }

@@ -3,7 +3,7 @@ import type { Update } from 'grammy/types'
 
 /** An update without its id. */
 export type NewUpdate = Omit<Update, 'update_id'>
-export type UpdateType = Exclude<keyof Update, 'update_id'>
+type UpdateType = Exclude<keyof Update, 'update_id'>
 
 /** Telegram forgets updates that nobody fetched for a day. */
 const RETENTION = 24 * 60 * 60 * 1000

@@ -3,7 +3,7 @@ import type { Update, WebhookInfo } from 'grammy/types'
 import { badRequest } from '../api-error.js'
 import { unixTime } from '../clock.js'
 import { chatOf } from './chat-of.js'
-import { deliver } from './delivery.js'
+import { deliver, type WebhookDelivery } from './delivery.js'
 import type { UpdateQueue } from './queue.js'
 
 export interface WebhookSettings {
@@ -11,6 +11,12 @@ export interface WebhookSettings {
   /** Sent along as `X-Telegram-Bot-Api-Secret-Token`, unless it is empty. */
   readonly secretToken: string
   readonly maxConnections: number
+}
+
+export interface WebhookHost {
+  /** Does what the app's answer asks for: a method call may be in it. */
+  call(answer: Record<string, unknown>): Promise<void>
+  delivered(delivery: WebhookDelivery): void
 }
 
 /** One chat's updates, which are delivered one after the other. */
@@ -31,16 +37,15 @@ const LOOPBACK = new Set(['127.0.0.1', 'localhost', '[::1]'])
 export class Webhook {
   readonly #queue: UpdateQueue
   readonly #clock: Clock
-  readonly #reply: (answer: Record<string, unknown>) => Promise<void>
+  readonly #host: WebhookHost
   readonly #failures = new Map<number, number>()
   #active: Active | undefined
   #lastError: Pick<WebhookInfo, 'last_error_date' | 'last_error_message'> = {}
 
-  /** @param reply Does what the app's answer asks for: a method call may be in it. */
-  constructor(queue: UpdateQueue, clock: Clock, reply: (answer: Record<string, unknown>) => Promise<void>) {
+  constructor(queue: UpdateQueue, clock: Clock, host: WebhookHost) {
     this.#queue = queue
     this.#clock = clock
-    this.#reply = reply
+    this.#host = host
     queue.onUpdates(() => this.#pump())
   }
 
@@ -104,7 +109,8 @@ export class Webhook {
       this.#queue.remove(update)
       this.#failures.delete(update.update_id)
       active.lanes.delete(lane)
-      if (outcome.answer) await this.#reply(outcome.answer)
+      this.#host.delivered({ update, ok: true })
+      if (outcome.answer) await this.#host.call(outcome.answer)
     } else {
       this.#lastError = { last_error_date: unixTime(this.#clock), last_error_message: outcome.why }
       const pause = outcome.retryAfter || this.#nextPause(update)
@@ -116,6 +122,7 @@ export class Webhook {
         is: 'waiting',
         cancel: this.#clock.after(pause, waited, { background: true }),
       })
+      this.#host.delivered({ update, ok: false, why: outcome.why })
     }
     this.#pump()
   }
