@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto'
 import type { BoxState } from '@tenantbox/core'
 import type { TestChat } from '@tenantbox/telegram/testing'
 import { Columns } from './columns.js'
@@ -20,11 +19,8 @@ interface Person {
 
 /** Plays the demo to its end; throws if anything goes otherwise than it should. Returns how the boxes woke. */
 export async function demo({ boxes, dataDir, print, signal }: DemoOptions): Promise<readonly Wake[]> {
-  // Part of the boxes' names: two demos may run on one engine.
-  const name = `demo${randomUUID().slice(0, 8)}`
   const idle = { pauseAfter: '1s', stopAfter: '3s' } as const
-  const pool = { ...boxes, name, dataDir, idle, onClose: 'remove' } as const
-  await using companion = await localCompanion(pool, { signal })
+  await using companion = await localCompanion({ boxes, dataDir, idle, signal })
   return await new Play(companion, print, signal).run()
 }
 

@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { docker } from '@tenantbox/core/docker'
 import { processDriver } from '@tenantbox/core/process'
+import { chat } from './chat.js'
 import { demo } from './demo.js'
 import type { Boxes } from './telegram.js'
 import { table } from './wakes.js'
@@ -31,13 +32,17 @@ for (const name of ['SIGINT', 'SIGTERM']) process.once(name, () => interrupted.a
 const boxes = image === undefined ? processes() : containers(image)
 const dataDir = await mkdtemp(join(tmpdir(), 'tenantbox-demo-'))
 try {
-  const signal = AbortSignal.any([interrupted.signal, AbortSignal.timeout(90_000)])
-  const wakes = await demo({ boxes, dataDir, print: console.log, signal })
-  console.log(`\n${table(wakes)}\n\nChat with it yourself: npm run demo -- --chat`)
+  if (values.chat) await chat({ boxes, dataDir, print: console.log, signal: interrupted.signal })
+  else await play()
 } catch (error) {
   console.error(interrupted.signal.aborted ? 'Interrupted.' : error)
   process.exitCode = 1
 } finally {
   await rm(dataDir, { recursive: true, force: true })
 }
-void values
+
+async function play(): Promise<void> {
+  const signal = AbortSignal.any([interrupted.signal, AbortSignal.timeout(90_000)])
+  const wakes = await demo({ boxes, dataDir, print: console.log, signal })
+  console.log(`\n${table(wakes)}\n\nChat with it yourself: npm run demo -- --chat`)
+}

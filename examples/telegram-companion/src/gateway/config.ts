@@ -48,7 +48,8 @@ function maxRunningOf(text: string): number {
   return count
 }
 
-function modelOf(env: NodeJS.ProcessEnv): ModelAccess | undefined {
+/** @throws ConfigError */
+export function modelOf(env: NodeJS.ProcessEnv): ModelAccess | undefined {
   const { OPENAI_BASE_URL, OPENAI_API_KEY, OPENAI_MODEL } = env
   if (!OPENAI_BASE_URL && !OPENAI_API_KEY) return undefined
   if (!OPENAI_MODEL)
