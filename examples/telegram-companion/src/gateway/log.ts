@@ -1,5 +1,5 @@
 /** What happened, to whom, in words and numbers of ours: never what people say, never an error's own text. */
-export type LogFields = Readonly<Record<string, string | number | undefined>>
+type LogFields = Readonly<Record<string, string | number | undefined>>
 
 export type Log = (event: string, fields?: LogFields) => void
 

@@ -46,7 +46,7 @@ export function calls(name: string, given: object): Reply {
   )
 }
 
-export function streams(...deltas: readonly ChatDelta[]): Reply {
+function streams(...deltas: readonly ChatDelta[]): Reply {
   return (response) => {
     begin(response, ...deltas)
     response.end('data: [DONE]\n\n')
