@@ -1,15 +1,13 @@
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import type { TenantPool } from '@tenantbox/core'
 import type { BotApiServer, TestChat } from '@tenantbox/telegram/testing'
-import { isForPage, isFromPage } from './guard.js'
+import { listenLocally, refuse } from './local-http.js'
 import { loadPage } from './page.js'
 import { attached, type Posting, readPosting } from './posting.js'
 import { Stream } from './stream.js'
 import type { PageUser } from './users.js'
 import { viewOf } from './view.js'
 
-export interface ChatPageOptions {
+interface ChatPageOptions {
   readonly server: BotApiServer
   readonly pool: Pick<TenantPool, 'get' | 'on'>
   readonly users: readonly PageUser[]
@@ -17,7 +15,7 @@ export interface ChatPageOptions {
   readonly port?: number | undefined
 }
 
-export interface ChatPage {
+interface ChatPage {
   /** To be opened in a browser on this machine. */
   readonly url: string
   close(): Promise<void>
@@ -55,39 +53,29 @@ export async function startChatPage({ server, pool, users, port }: ChatPageOptio
     return true
   }
 
-  const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
-    if (!isForPage(request, boundPort())) return refuse(response, 403, 'Only this machine is served.')
+  const http = await listenLocally(port ?? 0, async (request, response, fromPage) => {
     const { pathname } = new URL(request.url ?? '/', 'http://127.0.0.1')
     const route = `${request.method} ${pathname}`
     if (route === 'GET /') return page(response)
-    if (!isFromPage(request, boundPort())) return refuse(response, 403, 'Only the page itself is served.')
+    if (!fromPage) return refuse(response, 403, 'Only the page itself is served.')
     if (route === 'GET /events') return stream.add(response)
     if (route === 'POST /post') {
       const posting = await readPosting(request)
       if (!posting || !post(posting)) return refuse(response, 400, 'That cannot be posted.')
-      return void response.writeHead(204).end()
+      response.writeHead(204).end()
+      return
     }
     const file = request.method === 'GET' ? attached(server, pathname) : undefined
-    return file ? file(response) : refuse(response, 404, 'There is nothing here.')
-  }
-
-  const http = createServer((request, response) => {
-    serve(request, response).catch((error: Error) => response.destroy(error))
-  })
-  const boundPort = (): number => (http.address() as AddressInfo).port
-  await new Promise<void>((resolve, reject) => {
-    http.once('error', reject)
-    http.listen(port ?? 0, '127.0.0.1', resolve)
+    if (!file) return refuse(response, 404, 'There is nothing here.')
+    file(response)
   })
 
   return {
-    url: `http://127.0.0.1:${boundPort()}/`,
+    url: http.url,
     async close() {
       for (const stop of stops) stop()
       stream.close()
-      const closed = new Promise<void>((resolve) => http.close(() => resolve()))
-      http.closeAllConnections()
-      await closed
+      await http.close()
     },
   }
 }
@@ -96,8 +84,4 @@ export async function startChatPage({ server, pool, users, port }: ChatPageOptio
 function hasButton({ messages }: TestChat, { message, data }: { message: number; data: string }): boolean {
   const buttons = messages.find(({ id }) => id === message)?.buttons.flat() ?? []
   return buttons.some((button) => 'callback_data' in button && button.callback_data === data)
-}
-
-function refuse(response: ServerResponse, code: number, why: string): void {
-  response.writeHead(code, { 'content-type': 'text/plain; charset=utf-8' }).end(why)
 }

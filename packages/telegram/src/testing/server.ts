@@ -217,8 +217,9 @@ export class BotApiServer {
       if (!method) throw new ApiError(404, 'Not Found: method not found')
       return { ok: true, result: await method(this.#context(params, gone)) }
     } catch (error) {
-      if (!(error instanceof ApiError)) throw error
-      const { code, description, parameters } = error
+      // A mistake of the server's own shows in the log of calls, and the bot sees what Telegram's would look like.
+      const { code, description, parameters } =
+        error instanceof ApiError ? error : new ApiError(500, `Internal Server Error: ${error}`)
       return { ok: false, code, description, ...(parameters && { parameters }) }
     }
   }

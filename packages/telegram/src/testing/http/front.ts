@@ -30,7 +30,8 @@ export class Front {
   constructor(backend: Backend) {
     this.#backend = backend
     this.#server = createServer((request, response) => {
-      this.#serve(request, response).catch((error: Error) => response.destroy(error))
+      // Whoever asked has hung up in the middle.
+      this.#serve(request, response).catch(() => response.destroy())
     })
     this.#server.on('connection', (socket) => {
       if (!this.#reachable) socket.destroy()
