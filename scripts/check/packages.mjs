@@ -53,7 +53,7 @@ async function pack(dir, folder) {
 }
 
 /**
- * Installs the tarballs in an empty project, compiles the README's TypeScript against them, and runs its first example.
+ * Installs the tarballs in an empty project, compiles the documents' TypeScript against them, and runs the README's first example.
  *
  * @param {string} folder
  * @param {readonly string[]} tarballs
@@ -68,8 +68,9 @@ async function useAsAUser(folder, tarballs) {
   await quietly('npm', ['install', '--no-audit', '--no-fund', '--silent', ...tarballs, ...tools], {
     cwd: project,
   })
-  const blocks = readmeBlocks()
-  for (const [index, block] of blocks.entries()) writeFileSync(join(project, `readme-${index}.ts`), block)
+  const blocks = ['README.md', 'docs/mailbox.md'].flatMap(blocksOf)
+  for (const [index, code] of blocks.entries())
+    writeFileSync(join(project, `block-${index}.ts`), asModule(code))
   await quietly(join(project, 'node_modules/.bin/tsc'), ['--project', project], { cwd: project })
   writeFileSync(join(project, 'example.mjs'), asRun(blocks[0] ?? ''))
   const said = await quietly('node', ['example.mjs'], { cwd: project })
@@ -77,19 +78,34 @@ async function useAsAUser(folder, tarballs) {
     throw new Error(`The README's first example printed ${JSON.stringify(said)}, not "hello".`)
 }
 
-/** @returns {string[]} what the README shows in TypeScript: every block by itself, with what the text around it presumes */
-function readmeBlocks() {
-  const readme = readFileSync(join(ROOT, 'README.md'), 'utf8')
-  const blocks = [...readme.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, code = '']) => code)
-  return blocks.map((code) => `${code.includes('new TenantPool') ? '' : PRESUMED}${code}\nexport {}\n`)
+/**
+ * @param {string} document
+ * @returns {string[]} what it shows in TypeScript
+ */
+function blocksOf(document) {
+  const text = readFileSync(join(ROOT, document), 'utf8')
+  return [...text.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, code = '']) => code)
 }
 
-const PRESUMED = `import type { TenantPool } from '@tenantbox/core'
-declare const pool: TenantPool
+/**
+ * A block by itself, with what the text around it presumes.
+ *
+ * @param {string} code
+ */
+function asModule(code) {
+  const presumed = Object.entries(PRESUMED).filter(([made]) => !code.includes(made))
+  return `${presumed.map(([, declarations]) => declarations).join('\n')}\n${code}\nexport {}\n`
+}
+
+/** By what a block has in it that makes its own. */
+const PRESUMED = {
+  'new TenantPool': `declare const pool: import('@tenantbox/core').TenantPool
 declare function callTheModel(body: unknown, context: { tenant: string; signal: AbortSignal }): Promise<unknown>
 declare function log(...words: unknown[]): void
-declare const metrics: { wake(...values: unknown[]): void }
-`
+declare function userOf(request: import('node:http').IncomingMessage): string | undefined
+declare const metrics: { wake(...values: unknown[]): void }`,
+  'new Mailbox': `declare const mailbox: import('@tenantbox/core').Mailbox<{ text: string }>`,
+}
 
 /**
  * The example as it stands, on a machine without containers: the driver is the one for tests, the rest is to the letter.
@@ -97,10 +113,8 @@ declare const metrics: { wake(...values: unknown[]): void }
  * @param {string} code
  */
 function asRun(code) {
-  return code
-    .replace(
-      "import { docker } from '@tenantbox/core/docker'",
-      "import { memoryDriver as docker } from '@tenantbox/core/testing'",
-    )
-    .replace('export {}', '')
+  return code.replace(
+    "import { docker } from '@tenantbox/core/docker'",
+    "import { memoryDriver as docker } from '@tenantbox/core/testing'",
+  )
 }

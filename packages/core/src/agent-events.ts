@@ -2,8 +2,8 @@ import { TextDecoder } from 'node:util'
 
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json }
 
-/** A file in the tenant's workspace that a message or an answer brings along. */
-export interface AgentFile {
+/** A file in the tenant's workspace that a message or an answer brings along. Is `Json`, as an interface would not be. */
+export type AgentFile = {
   /** Relative to the workspace. */
   path: string
   name?: string

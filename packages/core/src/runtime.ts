@@ -174,23 +174,17 @@ export class Runtime implements TenantHost, MailboxFolders {
     return typeof tenant.idle === 'string' ? this.settings.idle : tenant.idle
   }
 
-  // ---- its mailbox
-
-  tenants(): Iterable<Tenant> {
-    return this.known()
+  workspaceOf(slug: string): string {
+    return this.dirs.folders(slug).workspace
   }
 
-  pathOf(tenant: string): string {
+  mailboxOf(tenant: string): string {
     return this.dirs.folders(slugOf(tenant)).mailbox
   }
 
-  async ensure(tenant: string): Promise<void> {
+  async ensureFolder(tenant: string): Promise<void> {
     const { id, slug } = this.get(tenant)
     await this.dirs.ensure(id, slug, undefined)
-  }
-
-  workspaceOf(slug: string): string {
-    return this.dirs.folders(slug).workspace
   }
 
   noteActivity(tenant: Tenant): void {

@@ -2,8 +2,8 @@ import type { AgentFile, Json } from '../agent-events.js'
 import { isTenantBoxError } from '../errors.js'
 import type { GatewayHandler } from '../gateway-routes.js'
 
-/** What an agent says first. All of it is the tenant's own words. */
-export interface AgentPost {
+/** What an agent says first. All of it is the tenant's own words. Is `Json`, as an interface would not be. */
+export type AgentPost = {
   /** The agent's own: the same again is the same message again. */
   readonly id: string
   readonly text: string

@@ -9,6 +9,9 @@ import { type MailboxOptions, resolveMailboxOptions } from './mailbox-options.js
 import { formatMessage } from './message-file.js'
 import { PostOffice } from './post-office.js'
 
+/** How much of the bounds agents may fill: whatever they do, there is room for what their users say. */
+const AGENTS_SHARE = 0.5
+
 /**
  * The durable queue of all tenants' messages. What `post` has taken is handled at least once, whatever happens to this
  * process; in the order of the posts for each tenant, and tenants beside each other. A message that fails is tried again,
@@ -38,7 +41,9 @@ export class Mailbox<B extends Json = Json> implements AsyncDisposable {
     this.#office = new PostOffice({ ...resolved, pool, access, files: durableFiles })
     this.#leave.push(seat.take(this.#office))
     if (!fromAgent) return
-    const handler = agentPostsHandler(fromAgent, (tenant, message) => this.post(tenant, message))
+    const handler = agentPostsHandler(fromAgent, (tenant, message) =>
+      this.#post(tenant, message, AGENTS_SHARE),
+    )
     try {
       this.#leave.push(pool.serve(AGENT_POSTS_PATH, handler))
     } catch (error) {
@@ -67,10 +72,7 @@ export class Mailbox<B extends Json = Json> implements AsyncDisposable {
    * `INVALID_OPTION`, `POOL_CLOSED`, and what `pool.start` throws; in all cases nothing is stored, and it can be posted again
    */
   async post(tenant: string, message: { id: string; body: B }): Promise<{ duplicate: boolean }> {
-    slugOf(tenant)
-    const { id, body } = message
-    const text = formatMessage(tenant, { id, body, postedAt: this.#now() })
-    return this.#office.post(tenant, id, text)
+    return this.#post(tenant, message, 1)
   }
 
   /** Has failed messages wait again, of one tenant or of all, each in its old place; resolves with how many. */
@@ -97,6 +99,16 @@ export class Mailbox<B extends Json = Json> implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
+  }
+
+  async #post(
+    tenant: string,
+    { id, body }: { id: string; body: B },
+    share: number,
+  ): Promise<{ duplicate: boolean }> {
+    slugOf(tenant)
+    const text = formatMessage(tenant, { id, body, postedAt: this.#now() })
+    return this.#office.post(tenant, id, text, share)
   }
 
   #left(): void {

@@ -48,9 +48,12 @@ export class Maildir {
   /** Makes its folders where they are missing. */
   async make(): Promise<void> {
     await this.#files.makeFolder(this.#root)
-    for (const folder of FOLDERS) await this.#files.makeFolder(this.#folder(folder))
+    for (const folder of ['new', 'failed', 'done'] as const)
+      await this.#files.makeFolder(this.#folder(folder))
     await this.#files.syncFolder(this.#root)
     await this.#files.syncFolder(dirname(this.#root))
+    // The last: where it is, the others are.
+    await this.#files.makeFolder(this.#folder('tmp'))
   }
 
   /** Stores messages in their order. Returns why which of them are not; nothing is left of those. */

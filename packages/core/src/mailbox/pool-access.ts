@@ -4,11 +4,11 @@ import { TenantBoxError } from '../errors.js'
 /** The tenants' folders, as an open pool lets its mailbox see them. */
 export interface MailboxFolders {
   /** Every tenant that the pool knows. */
-  tenants(): Iterable<{ readonly id: string }>
+  known(): Iterable<{ readonly id: string }>
   /** Where the tenant's mailbox is, whether it exists or not. @throws TenantBoxError `INVALID_TENANT` */
-  pathOf(tenant: string): string
+  mailboxOf(tenant: string): string
   /** Makes the tenant's folder if there is none, in a way that survives a power cut; the pool knows the tenant then. */
-  ensure(tenant: string): Promise<void>
+  ensureFolder(tenant: string): Promise<void>
 }
 
 /** What a mailbox may ask of its pool, beside what everybody may. */

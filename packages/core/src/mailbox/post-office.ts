@@ -1,10 +1,10 @@
 import type { Json } from '../agent-events.js'
-import { TenantBoxError } from '../errors.js'
 import { GuardedEmitter } from '../guarded-emitter.js'
 import type { TenantPool } from '../pool.js'
 import { toMessage } from '../text.js'
 import { Deliveries } from './deliveries.js'
 import type { DurableFiles } from './durable-files.js'
+import { mailboxClosed } from './mailbox-errors.js'
 import type { MailboxEvents } from './mailbox-events.js'
 import type { ResolvedMailboxOptions } from './mailbox-options.js'
 import { Mailboxes } from './mailboxes.js'
@@ -80,38 +80,79 @@ export class PostOffice<B extends Json> implements SeatedMailbox {
     return this.#phase.name === 'handling' ? this.#phase.started : Promise.reject(mailboxClosed())
   }
 
-  /** @param text the message as its file holds it */
-  async post(tenant: string, id: string, text: string): Promise<{ duplicate: boolean }> {
-    this.assertTaking()
+  /**
+   * @param text the message as its file holds it
+   * @param share how much of the bounds such messages may fill, from 0 to 1
+   */
+  async post(tenant: string, id: string, text: string, share: number): Promise<{ duplicate: boolean }> {
+    this.#assertTaking()
     if (!this.#folders) await this.#open()
-    this.assertTaking()
+    this.#assertTaking()
     const mailbox = this.#mailboxes.get(tenant)
     try {
-      return await mailbox.post(id, text)
+      return await mailbox.post(id, text, share)
     } finally {
       void mailbox.quiet().then(() => this.#mailboxes.settled(mailbox))
     }
   }
 
   async retryFailed(tenant?: string): Promise<number> {
-    this.assertTaking()
+    this.#assertTaking()
     const folders = await this.#open()
-    const tenants = tenant === undefined ? [...folders.tenants()].map(({ id }) => id) : [tenant]
+    const tenants = tenant === undefined ? [...folders.known()].map(({ id }) => id) : [tenant]
     let retried = 0
     await inParallel(tenants, async (id) => {
-      this.assertTaking()
-      if ((await this.#maildirOf(id).count('failed')) === 0) return
-      const mailbox = this.#mailboxes.get(id)
-      retried += await mailbox.retryFailed()
-      this.#deliveries.arrived(mailbox)
+      this.#assertTaking()
+      try {
+        if ((await this.#maildirOf(id).count('failed')) === 0) return
+        const mailbox = this.#mailboxes.get(id)
+        const revived = await mailbox.retryFailed()
+        retried += revived
+        this.#deliveries.arrived(mailbox)
+      } catch (cause) {
+        this.#assertTaking()
+        this.#deliveries.troubled(this.#mailboxes.get(id), cause)
+      }
     })
     return retried
+  }
+
+  async discard<T>(tenant: string, move: () => Promise<T>): Promise<T> {
+    await this.#open()
+    const mailbox = this.#mailboxes.get(tenant)
+    this.#deliveries.discarded(mailbox, discarded(tenant))
+    try {
+      return await mailbox.discard(move)
+    } finally {
+      this.#mailboxes.settled(mailbox)
+    }
   }
 
   close(drainMs: number): Promise<void> {
     if (this.#phase.name !== 'closing' && this.#phase.name !== 'closed')
       this.#phase = { name: 'closing', done: this.#shut(drainMs) }
     return this.#phase.done
+  }
+
+  async #start(): Promise<{ replayed: number }> {
+    const folders = await this.#open()
+    let replayed = 0
+    await inParallel([...folders.known()], async ({ id }) => {
+      this.#assertTaking()
+      const known = this.#mailboxes.find(id)
+      try {
+        if (!known && (await this.#maildirOf(id).count('new')) === 0) return
+        const waiting = await this.#mailboxes.get(id).count()
+        replayed += waiting
+      } catch (cause) {
+        this.#assertTaking()
+        this.#deliveries.troubled(this.#mailboxes.get(id), cause)
+      }
+    })
+    this.#assertTaking()
+    for (const mailbox of this.#mailboxes.values()) this.#deliveries.arrived(mailbox)
+    this.#deliveries.begin()
+    return { replayed }
   }
 
   async #shut(drainMs: number): Promise<void> {
@@ -124,31 +165,6 @@ export class PostOffice<B extends Json> implements SeatedMailbox {
 
   async #quiet(): Promise<void> {
     await Promise.all([...this.#mailboxes.values()].map((mailbox) => mailbox.quiet()))
-  }
-
-  /** @throws TenantBoxError `POOL_CLOSED` once it is being closed */
-  assertTaking(): void {
-    if (this.#phase.name === 'closing' || this.#phase.name === 'closed') throw mailboxClosed()
-  }
-
-  async #start(): Promise<{ replayed: number }> {
-    const folders = await this.#open()
-    let replayed = 0
-    await inParallel([...folders.tenants()], async ({ id }) => {
-      this.assertTaking()
-      const known = this.#mailboxes.find(id)
-      try {
-        if (!known && (await this.#maildirOf(id).count('new')) === 0) return
-        replayed += await this.#mailboxes.get(id).count()
-      } catch (cause) {
-        this.assertTaking()
-        this.#deliveries.troubled(this.#mailboxes.get(id), cause)
-      }
-    })
-    this.assertTaking()
-    for (const mailbox of this.#mailboxes.values()) this.#deliveries.arrived(mailbox)
-    this.#deliveries.begin()
-    return { replayed }
   }
 
   #open(): Promise<MailboxFolders> {
@@ -166,18 +182,11 @@ export class PostOffice<B extends Json> implements SeatedMailbox {
 
   #maildirOf(tenant: string): Maildir {
     if (!this.#folders) throw mailboxClosed()
-    return new Maildir(this.#folders.pathOf(tenant), this.#options.files)
+    return new Maildir(this.#folders.mailboxOf(tenant), this.#options.files)
   }
 
-  async discard<T>(tenant: string, move: () => Promise<T>): Promise<T> {
-    await this.#open()
-    const mailbox = this.#mailboxes.get(tenant)
-    this.#deliveries.discarded(mailbox, discarded(tenant))
-    try {
-      return await mailbox.discard(move)
-    } finally {
-      this.#mailboxes.settled(mailbox)
-    }
+  #assertTaking(): void {
+    if (this.#phase.name === 'closing' || this.#phase.name === 'closed') throw mailboxClosed()
   }
 
   #host(): TenantMailboxHost {
@@ -197,7 +206,7 @@ export class PostOffice<B extends Json> implements SeatedMailbox {
       assertOpen: () => {
         if (this.#phase.name === 'closed') throw mailboxClosed()
       },
-      ensure: async (tenant) => this.#folders?.ensure(tenant),
+      ensureFolder: async (tenant) => this.#folders?.ensureFolder(tenant),
       waitingChanged: (by) => {
         this.#waiting += by
       },
@@ -216,14 +225,6 @@ async function inParallel<T>(all: readonly T[], work: (one: T) => Promise<void>)
     for (const one of next) await work(one)
   }
   await Promise.all(Array.from({ length: AT_ONCE }, worker))
-}
-
-function mailboxClosed(): TenantBoxError<'POOL_CLOSED'> {
-  return new TenantBoxError(
-    'POOL_CLOSED',
-    'This mailbox is closed. Make a new Mailbox to go on; what waits in it is kept.',
-    {},
-  )
 }
 
 function discarded(tenant: string): DOMException {

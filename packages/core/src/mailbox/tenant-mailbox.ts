@@ -1,17 +1,15 @@
 import type { Json } from '../agent-events.js'
 import type { Clock } from '../clock.js'
 import { errnoOf } from '../errno.js'
-import { isTenantBoxError, TenantBoxError } from '../errors.js'
 import { Serial } from '../serial.js'
-import { toMessage } from '../text.js'
 import { Ledger } from './ledger.js'
+import { type Bound, mailboxFull, notStored } from './mailbox-errors.js'
 import type { Letter, Maildir } from './maildir.js'
 import { type Message, MOST_MESSAGE_BYTES, parseMessage } from './message-file.js'
 import { type Entry, keyOf, nameOf } from './message-name.js'
 
 /** Posts of one tenant that are stored together: the disk is asked once to keep their names. */
 const BATCH = 32
-const FULL_RETRY_MS = 5_000
 
 /** What one tenant's mailbox needs of the whole. */
 export interface TenantMailboxHost {
@@ -25,7 +23,7 @@ export interface TenantMailboxHost {
   /** @throws TenantBoxError `POOL_CLOSED`; after that nothing may touch the disk */
   assertOpen(): void
   /** Makes the tenant's folder. */
-  ensure(tenant: string): Promise<void>
+  ensureFolder(tenant: string): Promise<void>
   /** So many more messages wait. */
   waitingChanged(by: number): void
   posted(tenant: string, post: { id: string; duplicate: boolean; depth: number }): void
@@ -49,6 +47,7 @@ interface Post {
   readonly id: string
   readonly key: string
   readonly text: string
+  readonly share: number
   resolve(result: { duplicate: boolean }): void
   reject(error: unknown): void
 }
@@ -110,11 +109,19 @@ export class TenantMailbox<B extends Json> {
     })
   }
 
-  /** Those called first are stored first. @throws TenantBoxError `MAILBOX_FULL`, `NOT_STORED`, `POOL_CLOSED` */
-  post(id: string, text: string): Promise<{ duplicate: boolean }> {
+  /**
+   * Those called first are stored first.
+   *
+   * @param share how much of the bounds they may fill, from 0 to 1
+   * @throws TenantBoxError `MAILBOX_FULL`, `NOT_STORED`, `POOL_CLOSED`
+   */
+  post(id: string, text: string, share: number): Promise<{ duplicate: boolean }> {
     return new Promise((resolve, reject) => {
-      if (this.#posts.length >= this.#host.maxDepth) return reject(this.#full('tenant', this.#posts.length))
-      this.#posts.push({ id, key: keyOf(id), text, resolve, reject })
+      const { maxDepth } = this.#host
+      const depth = this.#posts.length
+      if (depth >= maxDepth)
+        return reject(mailboxFull(this.tenant, { bound: 'tenant', depth, limit: maxDepth }))
+      this.#posts.push({ id, key: keyOf(id), text, share, resolve, reject })
       if (this.#posts.length === 1) void this.#serial.run(() => this.#store())
     })
   }
@@ -175,7 +182,7 @@ export class TenantMailbox<B extends Json> {
     try {
       await this.#using((ledger) => this.#storeAll(ledger, posts))
     } catch (cause) {
-      for (const post of posts) post.reject(this.#notStored(cause))
+      for (const post of posts) post.reject(notStored(this.tenant, cause))
     }
   }
 
@@ -184,10 +191,10 @@ export class TenantMailbox<B extends Json> {
     const fresh = new Map<string, { letter: Letter; posts: Post[] }>()
     for (const post of posts) {
       const same = fresh.get(post.key)
-      const bound = same ? undefined : this.#boundReached(ledger, fresh.size)
+      const reached = this.#reached(ledger, fresh.size, post.share)
       if (same) same.posts.push(post)
       else if (ledger.knows(post.key, since)) this.#accept(ledger, post, true)
-      else if (bound) post.reject(this.#full(bound, ledger.depth))
+      else if (reached) post.reject(mailboxFull(this.tenant, reached))
       else {
         const entry = { sequence: ledger.number(), key: post.key, attempts: 0 }
         fresh.set(post.key, { letter: { entry, text: post.text }, posts: [post] })
@@ -199,7 +206,8 @@ export class TenantMailbox<B extends Json> {
     try {
       const failures = await this.#write([...fresh.values()].map(({ letter }) => letter))
       for (const { letter, posts } of fresh.values()) {
-        if (failures.has(letter)) for (const post of posts) post.reject(this.#notStored(failures.get(letter)))
+        if (failures.has(letter))
+          for (const post of posts) post.reject(notStored(this.tenant, failures.get(letter)))
         else {
           ledger.add(letter.entry)
           for (const post of posts) this.#accept(ledger, post, post !== posts[0])
@@ -215,7 +223,7 @@ export class TenantMailbox<B extends Json> {
     const failures = await this.#maildir.store(letters)
     const missing = [...failures.values()].some((cause) => errnoOf(cause) === 'ENOENT')
     if (!missing || failures.size < letters.length) return failures
-    await this.#host.ensure(this.tenant)
+    await this.#host.ensureFolder(this.tenant)
     await this.#maildir.make()
     return this.#maildir.store(letters)
   }
@@ -315,38 +323,13 @@ export class TenantMailbox<B extends Json> {
     return this.#host.clock.now() - this.#host.keepDoneMs
   }
 
-  #boundReached(ledger: Ledger, more: number): 'tenant' | 'total' | undefined {
-    if (ledger.depth + more >= this.#host.maxDepth) return 'tenant'
-    if (this.#host.waiting + more >= this.#host.maxWaiting) return 'total'
-    return undefined
-  }
-
-  #full(bound: 'tenant' | 'total', depth: number): TenantBoxError<'MAILBOX_FULL'> {
+  /** The bound that so many more messages reach, for whoever may fill that share of it. */
+  #reached(ledger: Ledger, more: number, share: number): Bound | undefined {
     const { maxDepth, maxWaiting, waiting } = this.#host
-    const which = `The mailbox of tenant ${JSON.stringify(this.tenant)}`
-    const [message, details] =
-      bound === 'tenant'
-        ? [
-            `${which} has ${depth} messages that wait or have failed, the most that maxDepth allows. Post again later, or see why they are not handled.`,
-            { bound, depth, limit: maxDepth },
-          ]
-        : [
-            `${which} takes no more: ${waiting} messages wait in all mailboxes, the most that maxWaiting allows. Post again later.`,
-            { bound, depth: waiting, limit: maxWaiting },
-          ]
-    return new TenantBoxError('MAILBOX_FULL', message, details, {
-      tenant: this.tenant,
-      retryAfter: FULL_RETRY_MS,
-    })
-  }
-
-  #notStored(cause: unknown): unknown {
-    if (isTenantBoxError(cause)) return cause
-    return new TenantBoxError(
-      'NOT_STORED',
-      `The message to tenant ${JSON.stringify(this.tenant)} could not be stored: ${toMessage(cause)}. Give the disk room, and post it again.`,
-      { errno: errnoOf(cause) },
-      { tenant: this.tenant, cause },
-    )
+    const bounds: Bound[] = [
+      { bound: 'tenant', depth: ledger.depth + more, limit: Math.ceil(maxDepth * share) },
+      { bound: 'total', depth: waiting + more, limit: Math.ceil(maxWaiting * share) },
+    ]
+    return bounds.find(({ depth, limit }) => depth >= limit)
   }
 }

@@ -1,35 +1,14 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, mkdtemp, rm } from 'node:fs/promises'
-import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { build } from 'tsup'
-import { afterAll, beforeAll, onTestFinished } from 'vitest'
+import { onTestFinished } from 'vitest'
+import { useBundled } from '../bundled.js'
 import type { Orders, Report } from './errands.js'
-
-const from = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
 
 /** Runs gateways in processes of their own, of the code as it is now. */
 export function useGateway(): (orders: Orders) => Promise<ReadyGateway> {
-  let folder: string
-  beforeAll(async () => {
-    // Beneath the package, so that what is not bundled is found: the lock is native code.
-    const cache = from('../../node_modules/.cache/')
-    await mkdir(cache, { recursive: true })
-    folder = await mkdtemp(join(cache, 'gateway-'))
-    await build({
-      entry: [from('gateway.ts')],
-      outDir: folder,
-      format: 'esm',
-      outExtension: () => ({ js: '.mjs' }),
-      skipNodeModulesBundle: true,
-      tsconfig: from('../../../../tsconfig.json'),
-      config: false,
-      silent: true,
-    })
-  })
-  afterAll(() => rm(folder, { recursive: true }))
-  return (orders) => runUntilReady(join(folder, 'gateway.mjs'), orders)
+  const program = useBundled(fileURLToPath(new URL('gateway.ts', import.meta.url)))
+  return (orders) => runUntilReady(program(), orders)
 }
 
 /** A gateway all of whose errands have got to where it is to be killed. */

@@ -56,3 +56,12 @@ export function watch<B extends Json = Json>(
 export function ids(seen: readonly Seen[], kind: keyof MailboxEvents): string[] {
   return seen.filter(({ event }) => event === kind).map(({ payload }) => payload.id)
 }
+
+/** A promise that the test resolves. */
+export function deferred(): { readonly promise: Promise<void>; resolve(): void } {
+  let resolve = (): void => undefined
+  const promise = new Promise<void>((settle) => {
+    resolve = settle
+  })
+  return { promise, resolve: () => resolve() }
+}
