@@ -114,14 +114,13 @@ export class Answering {
   /** What one handling sends to a place. To be finished when the handling has succeeded. */
   outgoing(handling: Handling, place: Place): Outgoing {
     const { api, clock, record, onMoved } = this.#host
-    const { tenant, id, attempt, signal } = handling
+    const { tenant, id, signal } = handling
     const moved = async (from: number, to: number): Promise<void> => {
       record.moveChat(tenant, from, to)
       await onMoved(from, to)
     }
     const chat = new Chat({ api, tenant, place, signal, clock, onMoved: moved })
-    const before = attempt > 1 ? record.sent(tenant, id) : undefined
-    return new Outgoing(chat, id, before, (sent) => record.noteSent(tenant, sent))
+    return new Outgoing(chat, id, record.sent(tenant, id), (sent) => record.noteSent(tenant, sent))
   }
 
   #liveText(outgoing: Outgoing): LiveText {

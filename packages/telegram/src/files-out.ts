@@ -2,11 +2,12 @@ import { posix } from 'node:path'
 import type { Readable } from 'node:stream'
 import { type AgentFile, TenantBoxError } from '@tenantbox/core'
 import type { Workspace } from '@tenantbox/workspace'
-import { HttpError, InputFile } from 'grammy'
+import { InputFile } from 'grammy'
+import { safeName } from './file-name.js'
 import { isBlank, plain } from './formatted.js'
 import { renderMarkdown } from './markdown.js'
 import type { Outgoing } from './outgoing.js'
-import { refusalOf } from './refusal.js'
+import { ownErrorOf, refusalOf } from './refusal.js'
 import { CAPTION_LIMIT, split } from './split.js'
 
 const PHOTOS = /^image\/(jpeg|png|webp)$/
@@ -32,13 +33,14 @@ export async function sendWorkspaceFile(
     const shown = fits ? caption : plain('')
     // Opened for nothing but to fail now, and not in the middle of a request.
     ;(await workspace.files.createReadStream(file.path)).destroy()
-    const input = (): InputFile =>
-      new InputFile(() => readBounded(workspace, file.path, maxBytes), nameOf(file))
+    // grammY writes the name into a header as it is: quoted, it may have spaces.
+    const name = `"${nameOf(file).replaceAll('"', "'")}"`
+    const input = (): InputFile => new InputFile(() => readBounded(workspace, file.path, maxBytes), name)
     try {
       if (!isPhoto(file) || !(await isTaken(chat.sendPhoto(input(), shown))))
         await chat.sendDocument(input(), shown)
     } catch (error) {
-      throw error instanceof HttpError ? error.error : error
+      throw ownErrorOf(error) ?? error
     }
   })
 }
@@ -81,5 +83,5 @@ function isPhoto({ mediaType, path }: AgentFile): boolean {
 }
 
 function nameOf({ name, path }: AgentFile): string {
-  return name || posix.basename(path) || 'file'
+  return safeName(name) ?? safeName(posix.basename(path)) ?? 'file'
 }

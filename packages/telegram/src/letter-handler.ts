@@ -1,5 +1,5 @@
 import { isTenantBoxError, type MessageInput } from '@tenantbox/core'
-import type { Due } from '@tenantbox/workspace'
+import { type Due, isWorkspaceError } from '@tenantbox/workspace'
 import { type Bot, BotError, Context } from 'grammy'
 import type { Update } from 'grammy/types'
 import { isTelegramError, TelegramError } from './errors.js'
@@ -149,5 +149,7 @@ export function noChat(tenant: string): TelegramError {
 function isPermanent(error: unknown): boolean {
   if (isTelegramError(error)) return !error.retryable
   if (isTenantBoxError(error, 'TOO_LARGE', 'OVER_QUOTA', 'INVALID_OPTION', 'INVALID_TENANT')) return true
+  if (isWorkspaceError(error, 'NOT_A_FILE', 'NOT_A_DIRECTORY', 'INVALID_PATH', 'TOO_LARGE', 'NO_SPACE'))
+    return true
   return refusalOf(error)?.kind === 'refused'
 }

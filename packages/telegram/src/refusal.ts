@@ -1,3 +1,5 @@
+import { isTenantBoxError } from '@tenantbox/core'
+import { isWorkspaceError } from '@tenantbox/workspace'
 import { GrammyError, HttpError } from 'grammy'
 
 /** Why Telegram did not do what it was asked for. */
@@ -37,9 +39,15 @@ const BY_DESCRIPTION: readonly (readonly [
   [/parse entities|entity|entities/i, 'formatting'],
 ]
 
+/** What reading a file for an upload has failed with: grammY takes that for the network's failure. */
+export function ownErrorOf(error: unknown): Error | undefined {
+  if (!(error instanceof HttpError)) return undefined
+  return isTenantBoxError(error.error) || isWorkspaceError(error.error) ? error.error : undefined
+}
+
 /** Undefined when it is no failure of a call to Telegram. */
 export function refusalOf(error: unknown): Refusal | undefined {
-  if (error instanceof HttpError) return { kind: 'unreachable' }
+  if (error instanceof HttpError) return ownErrorOf(error) ? undefined : { kind: 'unreachable' }
   if (!(error instanceof GrammyError)) return undefined
   const { error_code: status, description, parameters } = error
   if (parameters.migrate_to_chat_id !== undefined) return { kind: 'moved', to: parameters.migrate_to_chat_id }
