@@ -2,6 +2,7 @@ import type { AgentEvent, AgentMessage } from '@tenantbox/core'
 import { isWorkspaceError, type NewEntry, type Part, type SessionEntry } from '@tenantbox/workspace'
 import type { Notebook } from '../notebook/notebook.js'
 import { type Brain, BrainError } from './brain.js'
+import { verbatim } from './markdown.js'
 import { textOf } from './text-of.js'
 
 export interface CompanionOptions {
@@ -74,7 +75,7 @@ export class Companion {
   }
 
   async *#remind({ text, data }: AgentMessage): AsyncGenerator<AgentEvent> {
-    yield { type: 'text', text: `⏰ ${text}` }
+    yield { type: 'text', text: `⏰ ${verbatim(text)}` }
     if (typeof data === 'string') await this.#notebook.reminders.removeIfOver(data)
   }
 

@@ -1,6 +1,7 @@
 import type { BoxState } from '@tenantbox/core'
 import type { TenantFlavor } from '@tenantbox/telegram'
-import { type Bot, type Context, InlineKeyboard, InputFile } from 'grammy'
+import { isWorkspaceError } from '@tenantbox/workspace'
+import { type Bot, type Context, GrammyError, InlineKeyboard, InputFile, type NextFunction } from 'grammy'
 import { Notebook } from '../notebook/notebook.js'
 import { wordingOf } from '../notebook/wording.js'
 import { ExportTooLarge, exportZip } from './export-zip.js'
@@ -40,6 +41,8 @@ const LONGEST_MESSAGE = 4_000
 
 /** The commands read the workspace from outside: none of them wakes the box. */
 export function addCommands(bot: Bot<CompanionContext>, brain: string): void {
+  bot.use(explainFiles)
+
   bot.command('start', async (ctx) => {
     await ctx.reply(WELCOME)
   })
@@ -105,9 +108,30 @@ function addForget(bot: Bot<CompanionContext>): void {
     if (ctx.from.id !== Number(who))
       return void (await ctx.answerCallbackQuery('Only who asked for it can say.'))
     if (choice === 'forget') await ctx.tenant.forget()
-    await ctx.editMessageText(choice === 'forget' ? 'Everything is deleted.' : 'I keep everything.')
-    await ctx.answerCallbackQuery()
+    await unlessDone(
+      ctx.editMessageText(choice === 'forget' ? 'Everything is deleted.' : 'I keep everything.'),
+    )
+    await unlessDone(ctx.answerCallbackQuery())
   })
+}
+
+/** An update may be handled twice, and Telegram refuses what it has done already. */
+async function unlessDone(call: Promise<unknown>): Promise<void> {
+  try {
+    await call
+  } catch (error) {
+    if (!(error instanceof GrammyError && error.error_code === 400)) throw error
+  }
+}
+
+/** Trying again mends no file. The message names it and what to do, and holds nothing of what stands in it. */
+async function explainFiles(ctx: CompanionContext, next: NextFunction): Promise<void> {
+  try {
+    await next()
+  } catch (error) {
+    if (!isWorkspaceError(error) || error.code === 'BUSY') throw error
+    await ctx.reply(`My files: ${error.message}`)
+  }
 }
 
 async function notebookOf(ctx: CompanionContext): Promise<Notebook> {
@@ -115,5 +139,8 @@ async function notebookOf(ctx: CompanionContext): Promise<Notebook> {
 }
 
 function cut(text: string): string {
-  return text.length <= LONGEST_MESSAGE ? text : `${text.slice(0, LONGEST_MESSAGE)}…`
+  // No half of a surrogate pair: Telegram would refuse all of it.
+  return text.length <= LONGEST_MESSAGE
+    ? text
+    : `${text.slice(0, LONGEST_MESSAGE).replace(/[\uD800-\uDBFF]$/, '')}…`
 }

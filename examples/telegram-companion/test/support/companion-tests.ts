@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { slugOf } from '@tenantbox/core'
 import type { BotApiServer } from '@tenantbox/telegram/testing'
@@ -123,6 +124,25 @@ export function companionTests(boxes: () => Boxes): void {
     await anna.answer(/Once upon/)
     await ask(anna, '/cancel', /Stopped/)
     expect(await ask(anna, 'hello?', /Yes/)).toBe('Yes?')
+  })
+
+  it('shows what people wrote as they wrote it', async () => {
+    const { telegram, ask } = await companionWorld(boxes())
+    const anna = telegram.chat(1001)
+    const note = 'a *b* _c_ [d](https://e.f) `g` <h> &amp; \\ 1 < 2 ~~i~~ #j'
+    expect(await ask(anna, `remember that ${note}`, /I will remember/)).toBe(`I will remember: ${note}`)
+    expect(await ask(anna, 'what do you know?', /This is/)).toBe(`This is what I know:\n• ${note}`)
+  })
+
+  it('says so at once when a file of the tenant cannot be read', async () => {
+    const { app, telegram, ask } = await companionWorld(boxes())
+    const anna = telegram.chat(1001)
+    await ask(anna, 'hello', /Hello/)
+    const { workspaceDir = '' } = app.pool.get('1001') ?? {}
+    await writeFile(join(workspaceDir, 'SCHEDULES.json'), '{ no json')
+    expect(await ask(anna, '/reminders', /My files/)).toContain('SCHEDULES.json')
+    expect(await ask(anna, 'my reminders', /My files/)).toContain('SCHEDULES.json')
+    expect(await ask(anna, '/memory', /nothing yet/)).toBeTruthy()
   })
 
   it('tells how the box is doing without waking it', async () => {

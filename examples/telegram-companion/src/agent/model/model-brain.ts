@@ -1,4 +1,4 @@
-import type { AgentEvent } from '@tenantbox/core'
+import type { AgentEvent, AgentMessage } from '@tenantbox/core'
 import { type Brain, BrainError, type Turn } from '../brain.js'
 import { streamChat } from './chat-stream.js'
 import type { ChatDelta, ChatMessage, ToolCall } from './chat-types.js'
@@ -34,7 +34,7 @@ async function* answer(model: string, gateway: string, turn: Turn): AsyncGenerat
   const messages: ChatMessage[] = [
     { role: 'system', content: systemPrompt(situation) },
     ...conversation(history),
-    { role: 'user', content: message.text },
+    { role: 'user', content: withFiles(message) },
   ]
   let calls = 0
   for (let round = 0; round < MOST_ROUNDS; round++) {
@@ -67,6 +67,10 @@ async function* answer(model: string, gateway: string, turn: Turn): AsyncGenerat
     }
   }
   throw new BrainError('My model could not come to an end.', { retryable: false })
+}
+
+function withFiles({ text, files = [] }: AgentMessage): string {
+  return [text, ...files.map(({ path }) => `(They sent a file: ${path})`)].filter(Boolean).join('\n')
 }
 
 /** One answer of the model, put together of its pieces. */

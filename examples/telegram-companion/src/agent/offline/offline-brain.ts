@@ -3,6 +3,7 @@ import { type Reminder, ReminderRefused } from '../../notebook/reminders.js'
 import { zoneOf } from '../../notebook/settings.js'
 import { momentWording, wordingOf } from '../../notebook/wording.js'
 import type { Brain, Turn } from '../brain.js'
+import { verbatim } from '../markdown.js'
 import { type Intent, intentOf } from './intents.js'
 import { recall } from './recall.js'
 import { parseRequest } from './when.js'
@@ -28,17 +29,17 @@ async function reply(intent: Intent, turn: Turn): Promise<string> {
   const { notes, reminders, settings } = turn.notebook
   switch (intent.kind) {
     case 'greet':
-      return `Hello${turn.message.from?.name ? `, ${turn.message.from.name}` : ''}! Tell me what to remember, or ask for help.`
+      return `Hello${turn.message.from?.name ? `, ${verbatim(turn.message.from.name)}` : ''}! Tell me what to remember, or ask for help.`
     case 'thank':
       return 'You are welcome.'
     case 'help':
       return ABILITIES
     case 'remember':
-      return `I will remember: ${await notes.add(intent.note)}`
+      return `I will remember: ${verbatim(await notes.add(intent.note))}`
     case 'forget': {
       const removed = await notes.remove(intent.words)
       return removed.length === 0
-        ? `I have no note with “${intent.words}”.`
+        ? `I have no note with “${verbatim(intent.words)}”.`
         : list('I no longer know:', removed)
     }
     case 'list-notes': {
@@ -62,13 +63,13 @@ async function reply(intent: Intent, turn: Turn): Promise<string> {
     case 'set-timezone': {
       const zone = zoneOf(intent.zone)
       if (zone === undefined)
-        return `I do not know the time zone “${intent.zone}”. They are written like Europe/Berlin.`
+        return `I do not know the time zone “${verbatim(intent.zone)}”. They are written like Europe/Berlin.`
       await settings.setTimezone(zone)
-      return `Your time zone is ${zone}. New reminders follow it.`
+      return `Your time zone is ${verbatim(zone)}. New reminders follow it.`
     }
     case 'tell-time': {
       const zone = (await settings.timezone()) ?? 'UTC'
-      return `You write this ${momentWording(turn.now.toISOString(), zone)} (${zone}).`
+      return `You write this ${momentWording(turn.now.toISOString(), zone)} (${verbatim(zone)}).`
     }
     case 'other':
       return await chat(turn)
@@ -87,16 +88,16 @@ async function remind(words: string, { message, now, notebook }: Turn): Promise<
     const zone = told
       ? ''
       : '\nI count in UTC. Tell me “my time zone is Europe/Berlin”, or whichever is yours.'
-    return `I will remind you ${wordingOf(reminder)}: ${reminder.text}${zone}`
+    return `I will remind you ${wordingOf(reminder)}: ${verbatim(reminder.text)}${zone}`
   } catch (error) {
-    if (error instanceof ReminderRefused) return `I cannot remind you of that: ${error.message}`
+    if (error instanceof ReminderRefused) return `I cannot remind you of that: ${verbatim(error.message)}`
     throw error
   }
 }
 
 async function chat({ message, notebook }: Turn): Promise<string> {
   const [file] = message.files ?? []
-  if (file) return `I have put ${file.name ?? file.path} among your files.`
+  if (file) return `I have put ${verbatim(file.name ?? file.path)} among your files.`
   const known = recall(message.text, await notebook.notes.list())
   if (known.length > 0) return list('You told me:', known)
   return message.text.trim().endsWith('?')
@@ -105,9 +106,9 @@ async function chat({ message, notebook }: Turn): Promise<string> {
 }
 
 function reminderLine(reminder: Reminder): string {
-  return `${reminder.text}, ${wordingOf(reminder)}`
+  return `${verbatim(reminder.text)}, ${verbatim(wordingOf(reminder))}`
 }
 
 function list(title: string, items: readonly string[]): string {
-  return [title, ...items.map((item) => `• ${item}`)].join('\n')
+  return [title, ...items.map((item) => `• ${verbatim(item)}`)].join('\n')
 }
