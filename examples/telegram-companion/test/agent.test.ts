@@ -21,7 +21,7 @@ function notebookOf(pool: TenantPool): Promise<Notebook> {
   return Notebook.open(info.workspaceDir)
 }
 
-describe('the agent, offline', () => {
+describe('the agent, offline', { timeout: 60_000 }, () => {
   it('keeps notes over its sleep, and answers from them', async () => {
     const pool = await processPool(agent())
     expect(await say(pool, 'remember that my cat is called Miso')).toContain('my cat is called Miso')

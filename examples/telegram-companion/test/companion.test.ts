@@ -3,7 +3,7 @@ import { describe } from 'vitest'
 import { useAgent } from './support/agent.js'
 import { companionTests } from './support/companion-tests.js'
 
-describe('the companion in mere processes', () => {
+describe('the companion in mere processes', { timeout: 60_000 }, () => {
   const agent = useAgent()
   companionTests(() => ({
     driver: processDriver(),

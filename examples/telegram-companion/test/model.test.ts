@@ -43,7 +43,7 @@ async function notebookOf(pool: TenantPool): Promise<Notebook> {
   return Notebook.open(pool.get('ada')?.workspaceDir ?? '')
 }
 
-describe('the agent with a model', () => {
+describe('the agent with a model', { timeout: 60_000 }, () => {
   it('streams what the model says, and tells it what was said and noted before', async () => {
     const server = await modelServer(says('Hello', ' Ada'), says('Miso, I believe'))
     const pool = await thinking(server)

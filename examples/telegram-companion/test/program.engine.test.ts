@@ -17,7 +17,7 @@ require('node:http').createServer(async (request, response) => {
 }).listen(process.env.TENANTBOX_SOCKET)
 process.on('SIGTERM', () => process.exit())`
 
-describe('npm run companion, with an engine', () => {
+describe('npm run companion, with an engine', { timeout: 60_000 }, () => {
   const program = useProgram()
 
   async function environment(image: string): Promise<NodeJS.ProcessEnv> {

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { useProgram } from './support/program.js'
 
-describe('npm run companion says what is missing', () => {
+describe('npm run companion says what is missing', { timeout: 60_000 }, () => {
   const program = useProgram()
 
   it('a token', async () => {

@@ -10,6 +10,9 @@ import { Notebook } from '../../src/notebook/notebook.js'
 import { type Boxes, companionWorld } from './companion-world.js'
 import { calls, modelServer, says } from './model-server.js'
 
+/** On a busy machine. */
+const IN_TIME = { timeout: 20_000 }
+
 /** What the companion promises, whatever its boxes are made of. */
 export function companionTests(boxes: () => Boxes): void {
   it('keeps what two chats tell it apart', async () => {
@@ -28,7 +31,7 @@ export function companionTests(boxes: () => Boxes): void {
     const world = await companionWorld(boxes())
     const anna = world.telegram.chat(1001)
     await world.ask(anna, 'remind me in 3 seconds to stretch', /I will remind you/)
-    await anna.answer('⏰ stretch', { timeout: 20_000 })
+    await anna.answer('⏰ stretch', IN_TIME)
     await world.ask(anna, 'my reminders', /There are none/)
   })
 
@@ -44,7 +47,7 @@ export function companionTests(boxes: () => Boxes): void {
     await reminders.add({ text: 'stretch', when: { at }, timezone: 'UTC' }, 'told before')
     expect(await world.ask(anna, '/reminders', /stretch/)).toMatch(/^1\. stretch, on /)
     expect(pool.get('1001')?.state).toBe('stopped')
-    await anna.answer('⏰ stretch', { timeout: 20_000 })
+    await anna.answer('⏰ stretch', IN_TIME)
     expect(pool.get('1001')?.generation).toBe(generation + 1)
   })
 
@@ -56,11 +59,11 @@ export function companionTests(boxes: () => Boxes): void {
     await ask(anna, 'remember that my cat is called Miso', /I will remember/)
     await ask(anna, '/forget', /Shall I delete/)
     anna.user().press('Keep it')
-    await anna.answer('I keep everything.')
+    await anna.answer('I keep everything.', IN_TIME)
     expect(existsSync(join(folder, 'workspace', 'MEMORY.md'))).toBe(true)
     await ask(anna, '/forget', /Shall I delete/)
     anna.user().press('Delete everything')
-    await anna.answer('Everything is deleted.')
+    await anna.answer('Everything is deleted.', IN_TIME)
     expect(existsSync(join(folder, 'workspace'))).toBe(false)
     expect(world.app.pool.get('1001')?.state ?? 'absent').toBe('absent')
     expect(await ask(anna, '/memory', /nothing yet/)).not.toContain('Miso')
@@ -72,7 +75,7 @@ export function companionTests(boxes: () => Boxes): void {
     const group = telegram.chat(-1001)
     const [anna, ben] = [group.user({ id: 1, first_name: 'Anna' }), group.user({ id: 2, first_name: 'Ben' })]
     anna.say('/forget')
-    await group.answer(/Shall I delete/)
+    await group.answer(/Shall I delete/, IN_TIME)
     const pressed = ben.press('Delete everything')
     await telegram.until(() => pressed.answer)
     expect(pressed.answer?.text).toBe('Only who asked for it can say.')
@@ -84,7 +87,7 @@ export function companionTests(boxes: () => Boxes): void {
     const anna = telegram.chat(1001)
     await ask(anna, 'remember that my cat is called Miso', /I will remember/)
     anna.user().sendDocument({ name: 'cat.txt', type: 'text/plain', bytes: Buffer.from('meow') })
-    await anna.answer(/among your files/)
+    await anna.answer(/among your files/, IN_TIME)
     anna.user().say('/export')
     const id = await anna.until((chat) => chat.answers.at(-1)?.message.document?.file_id)
     const files = unzipSync(await download(telegram, id))
@@ -121,7 +124,7 @@ export function companionTests(boxes: () => Boxes): void {
     const { telegram, ask } = await companionWorld(boxes(), { model })
     const anna = telegram.chat(1001)
     anna.user().say('tell me a story')
-    await anna.answer(/Once upon/)
+    await anna.answer(/Once upon/, IN_TIME)
     await ask(anna, '/cancel', /Stopped/)
     expect(await ask(anna, 'hello?', /Yes/)).toBe('Yes?')
   })
