@@ -4,10 +4,11 @@ import { hot } from './hot.js'
 import { mailbox } from './mailbox.js'
 import { runtimes } from './runtimes.js'
 import { sleepers } from './sleepers.js'
+import { telegram } from './telegram.js'
 import { wake } from './wake.js'
 import { workspace } from './workspace.js'
 
-const benches = { hot, sleepers, wake, runtimes, burst, adopt, mailbox, workspace }
+const benches = { hot, sleepers, wake, runtimes, burst, adopt, mailbox, telegram, workspace }
 const names = process.argv.slice(2)
 
 for (const [name, bench] of Object.entries(benches))

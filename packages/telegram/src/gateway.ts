@@ -27,8 +27,6 @@ import { TokenScrubber } from './token.js'
 import { type Warn, warner } from './warnings.js'
 import { createWebhook, type Webhook } from './webhook.js'
 
-/** Attempts at one message. */
-const MAX_ATTEMPTS = 5
 /** Telegram may say to wait for longer: then it is left to the message's next attempt. */
 const LONGEST_WAIT_S = 60
 
@@ -71,7 +69,7 @@ export class Gateway<C extends Context & TenantFlavor> {
     this.#handler = this.#makeHandler()
     this.#mailbox = new Mailbox({
       pool,
-      maxAttempts: MAX_ATTEMPTS,
+      maxAttempts: options.maxAttempts,
       handle: (turn) => this.#handleTurn(turn),
       fromAgent: (say) => toJson({ kind: 'say', say: sayOf(say) }),
     })
@@ -220,8 +218,18 @@ export class Gateway<C extends Context & TenantFlavor> {
   }
 
   #makeHandler(): LetterHandler<C> {
-    const { pool, clock, stream, editEveryMs, maxFileBytes, render, onFailure, reminders, tenant } =
-      this.#options
+    const {
+      pool,
+      clock,
+      stream,
+      editEveryMs,
+      maxFileBytes,
+      render,
+      onFailure,
+      reminders,
+      tenant,
+      maxAttempts,
+    } = this.#options
     const { api, token } = this.#bot
     const answering = new Answering({
       api,
@@ -248,7 +256,7 @@ export class Gateway<C extends Context & TenantFlavor> {
       tenantIsChat: tenant === undefined,
       downloads:
         maxFileBytes === undefined ? undefined : { api, token, scrubber, clock, maxBytes: maxFileBytes },
-      maxAttempts: MAX_ATTEMPTS,
+      maxAttempts,
       onFailure,
       reminders,
     })

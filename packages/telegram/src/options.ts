@@ -49,6 +49,8 @@ export interface TelegramOptions<C extends Context> {
    * attempt. Undefined: nothing. @default 'Something went wrong. Please try again later.'
    */
   onFailure?: ((error: unknown, ctx: C) => string | undefined) | undefined
+  /** Attempts at one message, the process's own ends among them, before it is parked as failed; at most 999. @default 5 */
+  maxAttempts?: number | undefined
   /** Told of what fails no call. @default a warning of the process */
   onWarning?: ((warning: TelegramWarning) => void) | undefined
   /** For tests. @default the system's */
@@ -69,6 +71,7 @@ export interface ResolvedTelegramOptions<C extends Context> {
   readonly reminders: false | ((due: Due) => MessageInput)
   readonly render: (event: AgentEvent) => string | undefined
   readonly onFailure: (error: unknown, ctx: C) => string | undefined
+  readonly maxAttempts: number
   readonly onWarning: ((warning: TelegramWarning) => void) | undefined
   readonly clock: Clock
 }
@@ -85,6 +88,7 @@ const KEYS = [
   'reminders',
   'render',
   'onFailure',
+  'maxAttempts',
   'onWarning',
   'clock',
 ]
@@ -113,6 +117,8 @@ export function resolveOptions<C extends Context>(options: TelegramOptions<C>): 
     reminders: resolveReminders(options.reminders ?? true),
     render: options.render ?? ((event) => (event.type === 'text' ? event.text : undefined)),
     onFailure: options.onFailure ?? (() => APOLOGY),
+    // The mailbox sees to it that it is a number.
+    maxAttempts: options.maxAttempts ?? 5,
     onWarning: options.onWarning,
     clock: options.clock ?? systemClock,
   }

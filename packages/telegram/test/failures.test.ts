@@ -211,3 +211,23 @@ test('a text that Telegram refuses for good is dropped, and the next one is sent
   await server.chat(7).answer('two')
   expect(asked.all).toHaveLength(2)
 })
+
+test('a chat that floods fills its own mailbox, is told so once, and delays nobody', async () => {
+  const more = gate()
+  const { server, warnings } = await running({
+    telegram: { onFailure: (error) => (isTenantBoxError(error, 'MAILBOX_FULL') ? 'too many' : undefined) },
+    async *answers({ text: said }) {
+      if (said.startsWith('flood')) await more.passed
+      yield text(said)
+      yield done
+    },
+  })
+  const chat = server.chat(7)
+  const anna = chat.user()
+  for (let index = 0; index < 1_005; index++) anna.say(`flood ${index}`)
+  server.chat(8).user().say('hello')
+  await server.chat(8).answer('hello', { timeout: 60_000 })
+  await chat.answer('too many', { timeout: 60_000 })
+  await warnings.first(({ code, tenant }) => code === 'FLOODED' && tenant === '7')
+  expect(chat.answers).toHaveLength(1)
+}, 120_000)

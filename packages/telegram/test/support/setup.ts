@@ -20,7 +20,7 @@ import { TOKEN, watched } from './token-watch.js'
 export type TestContext = Context & TenantFlavor
 
 /** What an agent answers a message with. */
-export type Answers = (
+type Answers = (
   message: AgentMessage,
   process: MemoryProcess,
   signal: AbortSignal,
@@ -64,14 +64,19 @@ export function atEnd(cleanup: () => Promise<unknown> | unknown): void {
   cleanups.push(cleanup)
 }
 
-export function* echo({ text }: AgentMessage): Iterable<AgentEvent> {
+export async function temporaryFolder(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'tbx-tg-'))
+  atEnd(() => spawnSync('rm', ['-rf', folder]))
+  return folder
+}
+
+function* echo({ text }: AgentMessage): Iterable<AgentEvent> {
   yield { type: 'text', text }
   yield { type: 'done' }
 }
 
 export async function setup(options: SetupOptions = {}): Promise<Setup> {
-  const dataDir = await mkdtemp(join(tmpdir(), 'tbx-tg-'))
-  atEnd(() => spawnSync('rm', ['-rf', dataDir]))
+  const dataDir = await temporaryFolder()
   const server = await BotApiServer.start({ token: TOKEN, ...options.server })
   atEnd(() => server.close())
   const asked: Setup['asked'] = new Log()
