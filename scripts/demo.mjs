@@ -1,4 +1,4 @@
-// npm run demo [-- <example>]: builds and runs an example, by default the quickstart.
+// npm run demo [-- <example>] [-- --chat]: builds and runs an example, by default the companion.
 import { requireNode } from './setup/node-version.mjs'
 
 // Whatever needs a newer Node is imported only once it is known to be there.

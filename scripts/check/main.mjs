@@ -18,6 +18,7 @@ const SOURCES = [
   'packages/telegram/src',
   'examples/quickstart/src',
   'examples/lifecycle-events/src',
+  'examples/telegram-companion/src',
 ]
 
 /** @type {Record<string, () => Promise<unknown>>} */

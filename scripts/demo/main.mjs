@@ -1,13 +1,29 @@
 import { inSession } from '../setup/session.mjs'
+import { SetupError } from '../setup/terminal.mjs'
 
 const NO_ISOLATION = `
 !!!  NO ISOLATION  !!!
 There is no Docker engine, so the agents of this demo run as mere processes of this machine: each can read the other's
 files, and yours. That shows how a pool behaves, not what protects its tenants.`
 
-const [example = 'quickstart'] = process.argv.slice(2)
+/** @type {Readonly<Record<string, string>>} */
+const DEMOS = {
+  'telegram-companion': 'dist/demo/main.js',
+  quickstart: 'dist/main.js',
+  'lifecycle-events': 'dist/main.js',
+}
 
-await inSession({ build: [`@tenantbox/example-${example}`] }, ({ missing, image, run }) => {
+const [first = '', ...others] = process.argv.slice(2)
+const isNamed = first !== '' && !first.startsWith('-')
+const example = isNamed ? first : 'telegram-companion'
+const args = (isNamed ? others : [first, ...others]).filter((arg) => arg !== '')
+// A browser on this machine is to find the page.
+const network = args.includes('--chat') ? 'host' : 'private'
+
+await inSession({ build: [`@tenantbox/example-${example}`], network }, ({ missing, image, run }) => {
+  const program = DEMOS[example]
+  if (program === undefined)
+    throw new SetupError(`There is no demo ${example}. There are: ${Object.keys(DEMOS).join(', ')}.`)
   if (missing) console.error([NO_ISOLATION, ...missing.map((reason) => `  - ${reason}`), ''].join('\n'))
-  return run('node', `examples/${example}/dist/main.js`, ...(image ? [image] : []))
+  return run('node', `examples/${example}/${program}`, ...(image ? [image] : []), ...args)
 })

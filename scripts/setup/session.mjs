@@ -19,16 +19,16 @@ const GRACE = 3_000
 /**
  * Prepares this clone, finds or starts an engine, does the work and undoes all but the preparation.
  *
- * @param {{ build?: readonly string[], extras?: boolean }} options build: names of the packages that must be built;
- *   extras: whether the work uses what only some tests need
+ * @param {{ build?: readonly string[], extras?: boolean, network?: 'private' | 'host' }} options build: names of the packages
+ *   that must be built; extras: whether the work uses what only some tests need; network: in which commands run
  * @param {(session: Session) => Promise<number>} work resolves with the exit code of this process
  */
-export async function inSession({ build = [], extras = false }, work) {
+export async function inSession({ build = [], extras = false, network = 'private' }, work) {
   const interruption = onInterruption()
   try {
     const choice = await chooseEngine()
     await prepareClone({ build, extras }, choice, interruption)
-    const exitCode = await withEngine(choice, interruption, work)
+    const exitCode = await withEngine(choice, network, interruption, work)
     process.exitCode ??= exitCode
   } catch (error) {
     process.exitCode ??= 1
@@ -50,10 +50,11 @@ function onInterruption() {
 
 /**
  * @param {import('./engine.mjs').EngineChoice} choice
+ * @param {'private' | 'host'} network
  * @param {AbortSignal} signal
  * @param {(session: Session) => Promise<number>} work
  */
-async function withEngine(choice, signal, work) {
+async function withEngine(choice, network, signal, work) {
   const keeper = startKeeper(afterPreparation(choice), (trouble) => {
     process.exitCode ??= 1
     printFailure(new SetupError(trouble))
@@ -80,7 +81,7 @@ async function withEngine(choice, signal, work) {
       TENANTBOX_TEST_IMAGE: images.agent,
       TENANTBOX_TEST_ATTACKER_IMAGE: images.attacker,
     }
-    const inside = init === undefined ? [] : enter(init)
+    const inside = init === undefined ? [] : enter(init, network)
     return await work({ image: images.agent, run: (...command) => run([...inside, ...command], env, signal) })
   } finally {
     await keeper.close()
@@ -98,9 +99,13 @@ function afterPreparation(choice) {
   throw new SetupError('The downloaded packages hold no engine.')
 }
 
-/** @param {number} init the first process of the namespaces to run a command in */
-function enter(init) {
-  return ['nsenter', '--target', String(init), ...NAMESPACES, 'env', `--chdir=${process.cwd()}`]
+/**
+ * @param {number} init the first process of the namespaces to run a command in
+ * @param {'private' | 'host'} network host: the engine and its boxes are reached by unix sockets all the same
+ */
+function enter(init, network) {
+  const namespaces = NAMESPACES.filter((name) => network === 'private' || name !== '--net')
+  return ['nsenter', '--target', String(init), ...namespaces, 'env', `--chdir=${process.cwd()}`]
 }
 
 /**
