@@ -1,5 +1,5 @@
 import { inSession } from '../setup/session.mjs'
-import { SetupError } from '../setup/terminal.mjs'
+import { printFailure, SetupError } from '../setup/terminal.mjs'
 
 const NO_ISOLATION = `
 !!!  NO ISOLATION  !!!
@@ -20,10 +20,14 @@ const args = (isNamed ? others : [first, ...others]).filter((arg) => arg !== '')
 // A browser on this machine is to find the page.
 const network = args.includes('--chat') ? 'host' : 'private'
 
-await inSession({ build: [`@tenantbox/example-${example}`], network }, ({ missing, image, run }) => {
-  const program = DEMOS[example]
-  if (program === undefined)
-    throw new SetupError(`There is no demo ${example}. There are: ${Object.keys(DEMOS).join(', ')}.`)
-  if (missing) console.error([NO_ISOLATION, ...missing.map((reason) => `  - ${reason}`), ''].join('\n'))
-  return run('node', `examples/${example}/${program}`, ...(image ? [image] : []), ...args)
-})
+const program = DEMOS[example]
+
+if (program === undefined) {
+  process.exitCode = 1
+  printFailure(new SetupError(`There is no demo ${example}. There are: ${Object.keys(DEMOS).join(', ')}.`))
+} else {
+  await inSession({ build: [`@tenantbox/example-${example}`], network }, ({ missing, image, run }) => {
+    if (missing) console.error([NO_ISOLATION, ...missing.map((reason) => `  - ${reason}`), ''].join('\n'))
+    return run('node', `examples/${example}/${program}`, ...(image ? [image] : []), ...args)
+  })
+}
