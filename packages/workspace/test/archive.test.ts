@@ -6,7 +6,6 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
-  renameSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -17,6 +16,7 @@ import { finishArchives, isSettled } from '../src/archive-finish.js'
 import { Workspace } from '../src/index.js'
 import { isCurrent, openSessionToAppend } from '../src/session-file.js'
 import { writeLine } from '../src/write-line.js'
+import { expireClaims } from './support/archives.js'
 import { buildProgram, withProgram } from './support/child.js'
 import { all, temporaryFolder, temporaryWorkspace } from './support/folder.js'
 
@@ -248,13 +248,6 @@ describe('an archiver that is killed', () => {
   beforeAll(async () => {
     archiver = await buildProgram('doomed-archiver')
   })
-
-  /** As if five seconds had passed since somebody began to finish an archive. */
-  function expireClaims(folder: string): void {
-    const archives = join(folder, 'session-archive')
-    for (const name of existsSync(archives) ? readdirSync(archives) : [])
-      renameSync(join(archives, name), join(archives, name.replace(/\.\d+\.partial$/, '.1.partial')))
-  }
 
   test('before any of its calls: nothing is lost or doubled, nor what writers add that had opened the session', {
     timeout: 120_000,
