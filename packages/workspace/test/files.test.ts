@@ -15,7 +15,7 @@ import {
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { promisify } from 'node:util'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { Workspace } from '../src/index.js'
 import { all, temporaryFolder, temporaryWorkspace } from './support/folder.js'
 
@@ -143,6 +143,26 @@ describe('watch', () => {
     expect([...seen].filter((path) => path.startsWith('.tenantbox') || path.startsWith('link'))).toEqual([])
     controller.abort()
     await watching
+  })
+
+  test('goes on when there are names that are not UTF-8, as long as names can be', async () => {
+    const { workspace, folder } = await temporaryWorkspace()
+    const named = (name: Buffer) => Buffer.concat([Buffer.from(`${folder}/`), name])
+    const controller = new AbortController()
+    const seen: string[] = []
+    const watching = (async () => {
+      for await (const { path } of workspace.watch({ signal: controller.signal })) {
+        seen.push(path)
+        if (path === 'end') controller.abort()
+      }
+    })()
+    const writing = setInterval(() => {
+      writeFileSync(named(Buffer.alloc(255, 0xff)), 'x')
+      if (seen.some((path) => path.startsWith('\ufffd'))) writeFileSync(join(folder, 'end'), '')
+    }, 10)
+    onTestFinished(() => clearInterval(writing))
+    await watching
+    expect(seen).toContain('end')
   })
 
   test('ends in the middle of a wait', async () => {

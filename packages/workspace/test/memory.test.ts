@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { Workspace } from '../src/index.js'
+import { sectionsOf } from '../src/sections.js'
 import { temporaryFolder, temporaryWorkspace } from './support/folder.js'
 
 describe('MEMORY.md', () => {
@@ -207,6 +208,7 @@ describe('sections', () => {
     ['quotes beside quotes', `${'>'.repeat(60)}\n\n`],
     ['definitions', '[a]: b\n\n'],
     ['brackets', '[\n\n'],
+    ['headings full of stars', `# ${'*a_'.repeat(300)}\n`],
     ['ordinary text', '# Heading\n\nsome *text* and [a](b)\n- x\n\n'],
   ])('others get their turns while many %s are parsed', async (_name, text) => {
     const { workspace } = await temporaryWorkspace()
@@ -220,6 +222,24 @@ describe('sections', () => {
     await workspace.memory.sections()
     clearImmediate(next)
     expect(turns).toBeGreaterThan(10)
+  })
+
+  test('as many as there can be take time in proportion to their number', { timeout: 60_000 }, async () => {
+    const section = async (count: number): Promise<number> => {
+      const began = performance.now()
+      expect(await sectionsOf('#\n## a\n'.repeat(count))).toHaveLength(2 * count)
+      return performance.now() - began
+    }
+    await section(1000)
+    // Sixteen times as many would take 256 times as long.
+    expect(await section(32_000)).toBeLessThan(100 * (await section(2000)))
+  })
+
+  test('blanks without an end are appended as they are', async () => {
+    const { workspace } = await temporaryWorkspace()
+    const text = `${' '.repeat(200_000)}x`
+    await workspace.memory.append('Facts', text)
+    expect((await workspace.memory.read()).text).toBe(`## Facts\n\n${text}\n`)
   })
 
   test.each([
