@@ -1,48 +1,54 @@
 import { constants, lstatSync, renameSync, unlinkSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import {
-  archiveFileOf,
   archiveName,
-  cutOf,
+  finishedOf,
   identityIn,
+  MAX_PASSING,
+  nextName,
   openArchives,
   type PartialArchive,
   partialName,
   partialsIn,
+  spentNextsIn,
 } from './archive-folder.js'
-import type { Folder } from './beneath.js'
+import { type Folder, notAFile } from './beneath.js'
 import { parseEntry } from './entry-check.js'
-import { errnoOf, systemFailure } from './errors.js'
+import { busy, errnoOf, systemFailure } from './errors.js'
 import { type HeldFile, identityOf } from './held-file.js'
-import { linesBackward, linesForward } from './line-reader.js'
+import { linesForward } from './line-reader.js'
 import { openSession, openSessionToAppend, SESSION_FILE, SESSION_LIMIT } from './session-file.js'
 import { syncFolder } from './staging.js'
-import { SEARCHED, writeLine } from './write-line.js'
+import { writeLine } from './write-line.js'
 
 /** The most that an archive leaves in the session: it is copied, and blanked in the archive. */
 export const KEPT_LIMIT = 256 * 1024 * 1024
 /** After this long, who began to finish an archive is taken to have died. */
 const CLAIM_MS = 5000
 const POLL_MS = 5
-const MAX_FINISHED = 4
+const LONGEST_POLL_MS = 200
 const MAX_LATE = 1000
 const MAX_ATTEMPTS = 20
 const BLANK = Buffer.alloc(64 * 1024, '\n')
 
-/** Finishes the archives that others have begun, or waits until they have. */
-export async function finishArchives(directory: string): Promise<void> {
+/** Sees that no archive is left unfinished: by waiting, while its maker may be alive. False when that takes too long. */
+export async function finishArchives(directory: string): Promise<boolean> {
   const deadline = performance.now() + 2 * CLAIM_MS
-  while ((await finishAbandoned(directory)) > 0 && performance.now() < deadline) await delay(POLL_MS)
+  for (let poll = 0; !(await finishAbandoned(directory)); poll++) {
+    if (performance.now() > deadline) return false
+    await delay(Math.min(POLL_MS * 2 ** poll, LONGEST_POLL_MS))
+  }
+  return true
 }
 
-/** Finishes the archives whose makers have died; resolves with how many others are not finished yet. */
-export async function finishAbandoned(directory: string): Promise<number> {
+/** Finishes the archive whose maker has died. True when there was none that is not finished. */
+export async function finishAbandoned(directory: string): Promise<boolean> {
   using archives = openArchives(directory)
-  if (!archives) return 0
+  if (!archives) return true
+  for (const name of spentNextsIn(archives)) remove(archives, name)
   const begun = begunIn(directory, archives)
-  const abandoned = begun.filter(({ claimedAt }) => Math.abs(Date.now() - claimedAt) > CLAIM_MS)
-  for (const partial of abandoned) await takeOver(directory, archives, partial)
-  return begun.length - abandoned.length
+  if (begun && Math.abs(Date.now() - begun.claimedAt) > CLAIM_MS) await takeOver(directory, archives, begun)
+  return begun === undefined
 }
 
 /**
@@ -53,18 +59,19 @@ export async function finishArchive(
   directory: string,
   archives: Folder,
   partial: PartialArchive,
-): Promise<string> {
-  using file = archives.open(partial.name, constants.O_RDWR)
+): Promise<void> {
+  using file = archives.open(partial.name, constants.O_RDWR, { links: 1 + MAX_PASSING })
+  dropRivals(archives, file.identity(), partial.name)
+  if (file.links() > 1) throw notAFile(archives.pathOf(partial.name), 'hard link')
   const kept = partial.end - partial.cut
   if (kept >= 0 && kept <= KEPT_LIMIT && partial.end <= file.stats.size && file.stats.size <= SESSION_LIMIT) {
-    await carryLate(directory, file, partial.end)
+    await carryLate(directory, archives, file, partial)
     await blank(file, partial.cut, kept)
     await file.sync()
   }
-  const name = archiveName(partial)
-  moveIn(archives, partial.name, name)
+  moveIn(archives, partial.name, archiveName(partial))
+  remove(archives, nextName(partial))
   await syncFolder(archives)
-  return archives.pathOf(name)
 }
 
 /**
@@ -72,24 +79,16 @@ export async function finishArchive(
  * carried over. If it came too late for both it is blanked, so that it can be written again.
  */
 export async function isSettled(directory: string, old: HeldFile, line: Buffer): Promise<boolean> {
-  const name = archiveFileOf(directory, old)
   using archives = openArchives(directory)
+  const archive = archives && finishedOf(archives, old)
   // Not archived, but replaced or removed: the line is gone.
-  if (name === undefined || !archives) return false
-  using file = archives.open(name, constants.O_RDWR, { links: 2 })
+  if (!archive) return false
+  using file = archives.open(archive.name, constants.O_RDWR)
   if (file.identity() !== old.identity()) return false
-  const start = Math.max(0, Math.min(old.stats.size, file.stats.size - line.length) - 1)
-  const block = Buffer.alloc(SEARCHED)
-  const found = block.subarray(0, await file.read(block, start)).indexOf(line)
-  if (found === -1 || start + found < cutOf(name)) return true
-  await blank(file, start + found, line.length)
+  const found = await file.find(line, old.stats.size)
+  if (found === -1 || found < archive.cut) return true
+  await blank(file, found, line.length)
   return false
-}
-
-/** Removes the other names of a file that has become an archive: those who made them can no longer come to an end. */
-export function dropRivals(archives: Folder, identity: string, mine: string): void {
-  for (const { name } of partialsIn(archives))
-    if (name !== mine && identityIn(archives, name) === identity) remove(archives, name)
 }
 
 export function remove(folder: Folder, name: string): void {
@@ -100,20 +99,22 @@ export function remove(folder: Folder, name: string): void {
   }
 }
 
-/** Those whose file no longer is the session. One file can be there several times; only one of them was the last step. */
-function begunIn(directory: string, archives: Folder): PartialArchive[] {
+/** The one whose next file has become the session. There are no others: nobody archives while one is not finished. */
+function begunIn(directory: string, archives: Folder): PartialArchive | undefined {
   const session = lstatSync(`${directory}/${SESSION_FILE}`, { bigint: true, throwIfNoEntry: false })
   const current = session && identityOf(session)
-  const byFile = new Map<string, PartialArchive>()
-  for (const partial of partialsIn(archives).slice(0, MAX_FINISHED * 4)) {
-    const identity = identityIn(archives, partial.name)
-    if (identity === undefined || identity === current) continue
-    const other = byFile.get(identity)
-    const better = partial.next === String(session?.ino) || (other?.claimedAt ?? 0) < partial.claimedAt
-    if (!other || better) byFile.set(identity, partial)
+  return partialsIn(archives)
+    .slice(-MAX_PASSING)
+    .find((partial) => current && identityIn(archives, nextName(partial)) === current)
+}
+
+/** Removes what others have made who began to archive the same file: they can no longer come to an end. */
+function dropRivals(archives: Folder, identity: string, mine: string): void {
+  for (const rival of partialsIn(archives)) {
+    if (rival.name === mine || identityIn(archives, rival.name) !== identity) continue
+    remove(archives, rival.name)
+    remove(archives, nextName(rival))
   }
-  for (const [identity, { name }] of byFile) dropRivals(archives, identity, name)
-  return [...byFile.values()].slice(0, MAX_FINISHED)
 }
 
 async function takeOver(directory: string, archives: Folder, partial: PartialArchive): Promise<void> {
@@ -124,17 +125,40 @@ async function takeOver(directory: string, archives: Folder, partial: PartialArc
   await finishArchive(directory, archives, { ...claimed, name })
 }
 
-/** Lines of writers that had opened the session before it was replaced. */
-async function carryLate(directory: string, file: HeldFile, start: number): Promise<void> {
-  let carried = 0
-  for await (const lines of linesForward(file, { start }))
-    for (const line of lines) {
-      if (!('text' in line) || ++carried > MAX_LATE) continue
-      const parsed = parseEntry(line.text)
-      if (!('entry' in parsed)) continue
-      if (!(await isInSession(directory, parsed.entry.id))) await carry(directory, line.text)
-      await blank(file, line.offset, Buffer.byteLength(line.text))
-    }
+/** Gives the session the lines of writers that had opened it before it was replaced. */
+async function carryLate(
+  directory: string,
+  archives: Folder,
+  file: HeldFile,
+  { name, cut, end }: PartialArchive,
+): Promise<void> {
+  const late: { readonly offset: number; readonly text: string }[] = []
+  for await (const lines of linesForward(file, { start: end }))
+    for (const line of lines)
+      if ('text' in line && late.length < MAX_LATE && 'entry' in parseEntry(line.text)) late.push(line)
+  if (late.length === 0) return
+  // An earlier run may have carried some of them: behind what the session has kept.
+  const carried = await linesOf(directory, end - cut, new Set(late.map(({ text }) => text)))
+  for (const { offset, text } of late) {
+    // Suspended for so long that somebody else has taken it over.
+    if (identityIn(archives, name) === undefined) return
+    if (!carried.has(text)) await carry(directory, text)
+    await blank(file, offset, Buffer.byteLength(text))
+  }
+}
+
+/** Which of some lines stand in the session behind a place. */
+async function linesOf(
+  directory: string,
+  start: number,
+  wanted: ReadonlySet<string>,
+): Promise<ReadonlySet<string>> {
+  const found = new Set<string>()
+  using session = openSession(directory)
+  if (!session) return found
+  for await (const lines of linesForward(session, { start }))
+    for (const line of lines) if ('text' in line && wanted.has(line.text)) found.add(line.text)
+  return found
 }
 
 async function carry(directory: string, text: string): Promise<void> {
@@ -142,19 +166,7 @@ async function carry(directory: string, text: string): Promise<void> {
     using session = openSessionToAppend(directory)
     if (await writeLine(session, Buffer.from(`${text}\n`))) return
   }
-}
-
-async function isInSession(directory: string, id: string): Promise<boolean> {
-  using session = openSession(directory)
-  if (!session) return false
-  const start = Math.max(0, session.stats.size - 16 * SEARCHED)
-  for await (const lines of linesBackward(session, { start }))
-    for (const line of lines) {
-      if (!('text' in line) || !line.text.includes(JSON.stringify(id))) continue
-      const parsed = parseEntry(line.text)
-      if ('entry' in parsed && parsed.entry.id === id) return true
-    }
-  return false
+  throw busy(SESSION_FILE, MAX_ATTEMPTS)
 }
 
 /** Empty lines mean nothing to a reader, and leave what others write behind them where it is. */

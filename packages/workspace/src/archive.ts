@@ -1,10 +1,17 @@
 import { randomBytes } from 'node:crypto'
 import { linkSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
-import { dropRivals, finishArchive, finishArchives, KEPT_LIMIT, remove } from './archive-finish.js'
-import { identityIn, openArchives, type PartialArchive, partialName } from './archive-folder.js'
+import { finishArchive, finishArchives, KEPT_LIMIT, remove } from './archive-finish.js'
+import {
+  archiveName,
+  identityIn,
+  nextName,
+  openArchives,
+  type PartialArchive,
+  partialName,
+} from './archive-folder.js'
 import type { Folder } from './beneath.js'
-import { busy, errnoOf, shown, systemFailure, tooLarge, WorkspaceError } from './errors.js'
+import { busy, errnoOf, isWorkspaceError, shown, systemFailure, tooLarge, WorkspaceError } from './errors.js'
 import type { HeldFile } from './held-file.js'
 import { endOfLines } from './line-reader.js'
 import { isCurrent, openSession, SESSION_FILE } from './session-file.js'
@@ -21,8 +28,9 @@ const COPIED = 1024 * 1024
  *
  * The session's file itself becomes the archive: it gets a second name in `session-archive/`, and the session a new file
  * with the entries that stay, by one rename. Until that rename nothing has happened; after it, all that is left to do
- * can be done by anybody ({@link finishArchive}). Writers that had opened the old file find their lines carried over.
- * Of two archivers at once one is fenced off ({@link StagedFile}).
+ * can be done by anybody ({@link finishArchive}), who can tell by the second name of the new file that it has happened.
+ * Writers that had opened the old file find their lines carried over. Of two archivers at once one is fenced off
+ * ({@link StagedFile}).
  */
 export async function archiveBefore(
   directory: string,
@@ -40,8 +48,9 @@ async function tryToArchive(
   directory: string,
   before: string,
 ): Promise<{ path: string; entries: number } | undefined> {
-  await finishArchives(directory)
+  // Opened first: so this file cannot become an archive before the one that has led to it is finished.
   using session = openSession(directory)
+  if (!(await finishArchives(directory))) throw unfinished()
   const cut = session && (await findEntry(session, before))
   if (!session || cut === undefined)
     throw new WorkspaceError('NOT_FOUND', `${SESSION_FILE} has no entry ${shown(before)}.`, {
@@ -53,25 +62,36 @@ async function tryToArchive(
   using archives = openArchives(directory, { create: true })
   if (!archives) return undefined
   await using staged = StagedFile.create(directory, SESSION_FILE)
-  let end = await copyLines(session, staged.file, cut)
+  const copied = await copyLines(session, staged.file, cut)
   if (!(await staged.claim()) || !isCurrent(directory, session)) return undefined
 
+  const end = await catchUp(session, staged.file, copied)
   const stamp = `${new Date().toISOString().replace(/[:.]/g, '-')}-${randomBytes(3).toString('hex')}`
-  const next = staged.file.identity().split(':')[1] ?? ''
-  const named = (): PartialArchive => {
-    const partial = { stamp, cut, end, next, claimedAt: Date.now() }
-    return { ...partial, name: partialName(partial) }
-  }
-  end = await catchUp(session, staged.file, end)
-  const partial = named()
+  const claimed = { stamp, cut, end, claimedAt: Date.now() }
+  const partial = { ...claimed, name: partialName(claimed) }
   if (!link(directory, session, archives, partial.name)) return undefined
-  await syncFolder(archives)
-  if (!(await staged.commitClaim())) {
+  if (!staged.link(archives, nextName(partial)) || !(await isReplaced(archives, staged))) {
     remove(archives, partial.name)
+    remove(archives, nextName(partial))
     return undefined
   }
-  dropRivals(archives, session.identity(), partial.name)
-  return { path: await finishArchive(directory, archives, partial), entries }
+  await finish(directory, archives, partial)
+  return { path: archives.pathOf(archiveName(partial)), entries }
+}
+
+/** The one step by which it happens, or does not. */
+async function isReplaced(archives: Folder, staged: StagedFile): Promise<boolean> {
+  await syncFolder(archives)
+  return await staged.commitClaim()
+}
+
+async function finish(directory: string, archives: Folder, partial: PartialArchive): Promise<void> {
+  try {
+    await finishArchive(directory, archives, partial)
+  } catch (error) {
+    // Suspended for so long that somebody else has taken it over.
+    if (!isWorkspaceError(error, 'NOT_FOUND') || !(await finishArchives(directory))) throw error
+  }
 }
 
 /** Gives the session's file its second name, unless it no longer is the session's. */
@@ -113,4 +133,12 @@ async function copyLines(from: HeldFile, to: HeldFile, start: number): Promise<n
     await to.writeAll(block.subarray(0, await from.read(block, at)))
   }
   return end
+}
+
+function unfinished(): WorkspaceError<'BUSY'> {
+  return new WorkspaceError(
+    'BUSY',
+    `Another process is still making an archive of ${SESSION_FILE}. Try again later.`,
+    { path: SESSION_FILE },
+  )
 }

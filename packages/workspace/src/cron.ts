@@ -5,8 +5,9 @@ const HOUR = 3_600_000
 /** Clocks are changed by less than this. */
 const GUARD = 3 * HOUR
 const MAX_CACHED = 128
-const SOME_DAY = new Date(0)
+const SOME_DAY = 0
 const MAX_LENGTH = 100
+const NEVER = 'never matches: there is no such day'
 
 /**
  * A cron pattern of five fields. The library matches it against wall times only; what happens when clocks change is
@@ -26,6 +27,8 @@ export class CronPattern {
   }
 
   static readonly #cache = new Map<string, CronPattern>()
+  /** Days that never come: to find that out takes the library longer than anything else. */
+  static readonly #neverDays = new Set<string>()
 
   /** The pattern, or what is wrong with it. */
   static parse(source: string): CronPattern | string {
@@ -35,14 +38,20 @@ export class CronPattern {
     const named = /^@(hourly|daily|midnight|weekly|monthly|yearly|annually)$/.exec(source)
     if (source.length > MAX_LENGTH || (fields.length !== 5 && !named) || source.includes(':'))
       return 'must be five fields (minute, hour, day, month, weekday) or a name such as @daily'
+    const days = fields.slice(2).join(' ')
+    if (CronPattern.#neverDays.has(days)) return NEVER
     let cron: Cron
     try {
       cron = new Cron(source, { mode: '5-part', utcOffset: 0 })
     } catch {
       return 'is not a pattern: see the fields minute, hour, day of the month, month, day of the week'
     }
-    if (!cron.nextRun(SOME_DAY)) return 'never matches: there is no such day'
     const pattern = new CronPattern(cron, named?.[1] === 'hourly' || fields[1]?.startsWith('*') === true)
+    if (pattern.#nextWall(SOME_DAY) === undefined) {
+      if (CronPattern.#neverDays.size >= MAX_CACHED) CronPattern.#neverDays.clear()
+      CronPattern.#neverDays.add(days)
+      return NEVER
+    }
     // A parsed pattern takes tens of kilobytes; most tenants use the same few.
     if (CronPattern.#cache.size >= MAX_CACHED) CronPattern.#cache.clear()
     CronPattern.#cache.set(source, pattern)
@@ -56,7 +65,7 @@ export class CronPattern {
     let wall = after + Math.min(...around) - (steady ? 0 : GUARD)
     let best: number | undefined
     for (;;) {
-      const next = this.#cron.nextRun(new Date(wall))?.getTime()
+      const next = this.#nextWall(wall)
       if (next === undefined || next <= wall) return best
       wall = next
       // Where clocks change, a later wall time can be an earlier instant; beyond that it cannot.
@@ -64,6 +73,16 @@ export class CronPattern {
       for (const instant of this.#instantsOf(wall, zone))
         if (instant > after && (best === undefined || instant < best)) best = instant
       if (best !== undefined && steady && isSteady(offsetsAround(best, zone))) return best
+    }
+  }
+
+  #nextWall(after: number): number | undefined {
+    try {
+      return this.#cron.nextRun(new Date(after))?.getTime()
+    } catch (error) {
+      // The library looks for a day by recursion: there is none for so long that the stack is full.
+      if (error instanceof RangeError) return undefined
+      throw error
     }
   }
 

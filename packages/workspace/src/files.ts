@@ -104,15 +104,16 @@ export class Files {
    */
   async createWriteStream(path: string): Promise<Writable> {
     const staged = this.#stage(path)
+    let step = Promise.resolve()
+    const take = (next: Promise<void>, done: (error?: Error) => void): void => {
+      step = next.then(() => done(), done)
+    }
     return new Writable({
-      write(chunk: Buffer, _encoding, done) {
-        staged.file.writeAll(chunk).then(() => done(), done)
-      },
-      final: (done) => {
-        this.#commit(staged, path).then(() => done(), done)
-      },
-      destroy(error, done) {
-        staged[Symbol.asyncDispose]().then(() => done(error), done)
+      write: (chunk: Buffer, _encoding, done) => take(staged.file.writeAll(chunk), done),
+      final: (done) => take(this.#commit(staged, path), done),
+      // Closed in the middle of a write, the descriptor could become another file's, which would then be written to.
+      destroy: (error, done) => {
+        step.then(() => staged[Symbol.asyncDispose]()).then(() => done(error), done)
       },
     })
   }

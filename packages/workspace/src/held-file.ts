@@ -6,6 +6,7 @@ const readAsync = promisify(read)
 const writeAsync = promisify(write)
 const fsyncAsync = promisify(fsync)
 const fdatasyncAsync = promisify(fdatasync)
+const SEARCHED = 256 * 1024
 
 /** An open regular file. Reads name their position, so that several readers can share it. */
 export class HeldFile implements Disposable {
@@ -56,6 +57,17 @@ export class HeldFile implements Disposable {
       throw systemFailure(error, this.path)
     }
     return filled
+  }
+
+  /** Where `bytes` stand first, from `start` on; -1 when they do not. */
+  async find(bytes: Uint8Array, start: number): Promise<number> {
+    const block = Buffer.allocUnsafe(SEARCHED + bytes.length)
+    for (let at = start; ; at += SEARCHED) {
+      const read = block.subarray(0, await this.read(block, at))
+      const found = read.indexOf(bytes)
+      if (found !== -1) return at + found
+      if (read.length < block.length) return -1
+    }
   }
 
   /**

@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { fromMarkdown } from 'mdast-util-from-markdown'
 import { WorkspaceError } from './errors.js'
+import { forEachInTurns } from './turns.js'
 
 /** A heading of the document itself; one inside a quote, a list or a code fence is text. Offsets are UTF-16 units. */
 export interface Heading {
@@ -72,8 +73,8 @@ export async function outlineOf(document: string): Promise<Outline> {
       size = grown(size)
       continue
     }
-    for (const block of blocks) {
-      if (block === open || !block.position) continue
+    await forEachInTurns(blocks, (block) => {
+      if (block === open || !block.position) return
       const first = from + block.position.start.line - 1
       const after = from + block.position.end.line
       const start = lines[first]?.start ?? document.length
@@ -86,7 +87,7 @@ export async function outlineOf(document: string): Promise<Outline> {
           end: lines[after]?.start ?? document.length,
         })
       else if (block.type === 'code') last = { start, ...missingFence(lines, first, after) }
-    }
+    })
     from = open?.position ? from + open.position.start.line - 1 : from + window.length
     size = FIRST_WINDOW
   }

@@ -20,7 +20,8 @@ export type When =
  */
 export type Misfire = 'latest' | 'all' | 'skip'
 
-interface ScheduleBase<P extends Json> {
+// Type aliases, not interfaces: only those are known to be JSON, so that a due can be the body of a message.
+type ScheduleBase<P extends Json> = {
   /** Unique in its file. */
   id: string
   text: string
@@ -59,7 +60,7 @@ export type SchedulePatch<P extends Json = Json> = {
 } & ({ at?: never; every?: never; cron?: never; from?: never } | When)
 
 /** A schedule whose time has come. */
-export interface Due<P extends Json = Json> {
+export type Due<P extends Json = Json> = {
   /** `<id of the schedule>@<dueAt>`: the same due always has the same. */
   id: string
   tenant: string

@@ -7,6 +7,7 @@ import type { Recurrence } from './recurrence.js'
 import type { Due, NewSchedule, Schedule, SchedulePatch } from './schedule.js'
 import { checkSchedule, parseSchedules, type RawSchedules } from './schedule-check.js'
 import { checkWith } from './schema.js'
+import { forEachInTurns } from './turns.js'
 import { VersionedFile } from './versioned-file.js'
 
 export interface ValidSchedule {
@@ -43,11 +44,11 @@ export class Schedules<P extends Json = Json> {
    * @throws WorkspaceError `INVALID_FILE` when the file as a whole is broken; `TOO_LARGE` over 1 MiB
    */
   async list(): Promise<readonly (Schedule<P> & { nextAt?: string })[]> {
-    const now = Date.now()
-    return (await this.#read()).map(({ schedule, recurrence }) => {
-      const next = schedule.enabled ? recurrence.next(now) : undefined
-      return next === undefined ? schedule : { ...schedule, nextAt: new Date(next).toISOString() }
+    const listed: (Schedule<P> & { nextAt?: string })[] = []
+    await this.#withNext(Date.now(), (schedule, next) => {
+      listed.push(next === undefined ? schedule : { ...schedule, nextAt: new Date(next).toISOString() })
     })
+    return listed
   }
 
   /** @throws WorkspaceError `INVALID_SCHEDULE`, also for an `id` that is taken; `TOO_LARGE`, `INVALID_FILE` */
@@ -92,20 +93,29 @@ export class Schedules<P extends Json = Json> {
   /** The next due of each enabled schedule after a time, soonest first. */
   async next(after: Date): Promise<readonly Due<P>[]> {
     const dues: Due<P>[] = []
-    for (const { schedule, recurrence } of await this.#read()) {
-      const next = schedule.enabled ? recurrence.next(after.getTime()) : undefined
-      if (next === undefined) continue
+    await this.#withNext(after.getTime(), (schedule, next) => {
+      if (next === undefined) return
       const dueAt = new Date(next).toISOString()
       dues.push({ id: `${schedule.id}@${dueAt}`, tenant: this.#tenant, dueAt, missed: 0, schedule })
-    }
+    })
     return dues.sort((one, other) => one.dueAt.localeCompare(other.dueAt))
+  }
+
+  /** Calls back for each schedule, with when it is due next after an instant. */
+  async #withNext(
+    after: number,
+    use: (schedule: Schedule<P>, next: number | undefined) => void,
+  ): Promise<void> {
+    await forEachInTurns(await this.#read(), ({ schedule, recurrence }) =>
+      use(schedule, schedule.enabled ? recurrence.next(after) : undefined),
+    )
   }
 
   async #read(): Promise<{ schedule: Schedule<P>; recurrence: Recurrence }[]> {
     const { bytes } = await this.#file.read()
     const raw = parsed(bytes)
     const report = new ProblemReport(this.#onProblem)
-    const found = validSchedules(raw, (message) => report.add({ file: SCHEDULES_FILE, message }))
+    const found = await validSchedules(raw, (message) => report.add({ file: SCHEDULES_FILE, message }))
     const checked: { schedule: Schedule<P>; recurrence: Recurrence }[] = []
     for (const { schedule, recurrence } of found) {
       const payload =
@@ -142,22 +152,20 @@ export class Schedules<P extends Json = Json> {
   }
 }
 
-/** The schedules of a file that can be used, one at a time; of two with the same id the first. */
-export function* validSchedules(
+/** The schedules of a file that can be used; of two with the same id the first. */
+export async function validSchedules(
   raw: RawSchedules,
   onFault: (message: string) => void,
-): Generator<ValidSchedule> {
-  const ids = new Set<string>()
-  for (const [index, item] of raw.schedules.entries()) {
+): Promise<readonly ValidSchedule[]> {
+  const found = new Map<string, ValidSchedule>()
+  await forEachInTurns(raw.schedules.entries(), ([index, item]) => {
     const checked = checkSchedule(item, raw.timezone)
     if ('fault' in checked) onFault(`The schedule at index ${index} is left out: ${checked.fault}.`)
-    else if (ids.has(checked.schedule.id))
+    else if (found.has(checked.schedule.id))
       onFault(`The schedule at index ${index} is left out: its id is that of an earlier one.`)
-    else {
-      ids.add(checked.schedule.id)
-      yield checked
-    }
-  }
+    else found.set(checked.schedule.id, checked)
+  })
+  return [...found.values()]
 }
 
 function parsed(bytes: Buffer): RawSchedules {

@@ -1,7 +1,10 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec'
 import type { Json } from './json.js'
 
-/** Schemas, of any library that follows Standard Schema, for what an app puts into the files. */
+/**
+ * Schemas, of any library that follows Standard Schema, for what an app puts into the files. What one makes is written,
+ * and given to it again when that is read: it must accept that.
+ */
 export interface Schemas {
   /** Of an entry's `meta`. */
   meta?: StandardSchemaV1<Json, Json>

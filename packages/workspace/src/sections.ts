@@ -1,5 +1,6 @@
 import { invalidOption } from './errors.js'
 import { type Heading, headingOf, type Outline, outlineOf } from './markdown.js'
+import { forEachInTurns } from './turns.js'
 
 export interface Section {
   /** Its heading as plain text, without markup. */
@@ -14,11 +15,14 @@ const NEW_SECTION_DEPTH = 2
 
 export async function sectionsOf(document: string): Promise<Section[]> {
   const { headings } = await outlineOf(document)
-  return headings.map((heading, index) => ({
-    heading: heading.text,
-    depth: heading.depth,
-    text: trimBlankLines(document.slice(heading.end, endOf(headings, index, document.length))),
-  }))
+  /** By depth, where a section of that depth ends that stands before those looked at so far. */
+  const ends = Array<number>(7).fill(document.length)
+  const sections: Section[] = []
+  await forEachInTurns(headings.toReversed(), ({ text, depth, start, end }) => {
+    sections.push({ heading: text, depth, text: trimBlankLines(document.slice(end, ends[depth])) })
+    ends.fill(start, depth)
+  })
+  return sections.reverse()
 }
 
 /**
@@ -27,7 +31,7 @@ export async function sectionsOf(document: string): Promise<Section[]> {
  */
 export async function appendToSection(document: string, heading: string, text: string): Promise<string> {
   const newline = document.includes('\r\n') ? '\r\n' : '\n'
-  const addition = text.replace(/\r\n|\r|\n/g, newline).replace(/\s+$/, '')
+  const addition = text.replace(/\r\n|\r|\n/g, newline).trimEnd()
   if (addition === '') return document
   const outline = await outlineOf(document)
   const index = outline.headings.findIndex((found) => found.text === heading)
@@ -98,11 +102,6 @@ function headingLine(heading: string): string {
     'a single line of at most 900 characters without blanks at its ends',
     heading,
   )
-}
-
-function endOf(headings: readonly Heading[], index: number, end: number): number {
-  const depth = headings[index]?.depth ?? 0
-  return headings.slice(index + 1).find((next) => next.depth <= depth)?.start ?? end
 }
 
 function trimBlankLines(text: string): string {

@@ -1,5 +1,5 @@
 import { constants, lstatSync } from 'node:fs'
-import { partialsOf } from './archive-folder.js'
+import { MAX_PASSING, passingNamesOf } from './archive-folder.js'
 import { Folder, notAFile, openRegular } from './beneath.js'
 import { isWorkspaceError, tooLarge } from './errors.js'
 import type { HeldFile } from './held-file.js'
@@ -10,9 +10,8 @@ export const SESSION_FILE = 'session.jsonl'
 /** Larger ones are refused: reading one could take minutes, and a sparse file costs a tenant nothing. */
 export const SESSION_LIMIT = 4 * 1024 ** 3
 
-/** An archiver that is killed at the wrong moment leaves one, until the next archive is made. */
-const MAX_LINKS = 1000
-const LOOKS = 10
+/** Names come and go between the two looks at them that it takes to know of all. */
+const LOOKS = 5
 
 /** Opens the session for reading; undefined when there is none yet. */
 export function openSession(directory: string): HeldFile | undefined {
@@ -47,7 +46,7 @@ export function isCurrent(directory: string, file: HeldFile): boolean {
 }
 
 function open(directory: string, flags: number): HeldFile {
-  const file = openRegular(`${directory}/${SESSION_FILE}`, SESSION_FILE, flags, { links: MAX_LINKS })
+  const file = openRegular(`${directory}/${SESSION_FILE}`, SESSION_FILE, flags, { links: 1 + MAX_PASSING })
   try {
     if (file.stats.nlink > 1 && hasForeignName(directory, file)) throw notAFile(SESSION_FILE, 'hard link')
     if (file.stats.size > SESSION_LIMIT)
@@ -64,9 +63,10 @@ function open(directory: string, flags: number): HeldFile {
   }
 }
 
-/** Whether the file has a name that is not that of an archive being made of it; those come and go. */
+/** Whether the file has a name beside its own that does not just mean that an archive is being made. */
 function hasForeignName(directory: string, file: HeldFile): boolean {
-  for (let look = 0; look < LOOKS; look++) if (file.links() <= 1 + partialsOf(directory, file)) return false
+  for (let look = 0; look < LOOKS; look++)
+    if (file.links() <= 1 + passingNamesOf(directory, file)) return false
   return true
 }
 

@@ -3,6 +3,7 @@ import {
   closeSync,
   constants,
   fsync,
+  linkSync,
   lstatSync,
   opendirSync,
   renameSync,
@@ -99,6 +100,17 @@ export class StagedFile implements AsyncDisposable {
     this.#state = 'committed'
     await syncFolder(this.#root)
     return true
+  }
+
+  /** Gives a claimed file another name; false when somebody else has fenced the claim off. */
+  link(folder: Folder, name: string): boolean {
+    try {
+      linkSync(this.#staging.locationOf(this.#name), folder.locationOf(name))
+      return true
+    } catch (error) {
+      if (errnoOf(error) === 'ENOENT') return false
+      throw systemFailure(error, folder.pathOf(name))
+    }
   }
 
   /** The first half of {@link commitIf}. */

@@ -111,8 +111,9 @@ class WatchedTree implements Disposable {
     try {
       return walk(this.#directory, path === '' ? [] : path.split('/'))
     } catch (error) {
-      // A file, or gone, or never to be entered: then there is nothing to watch below it.
-      if (isWorkspaceError(error, 'NOT_FOUND', 'NOT_A_DIRECTORY', 'ACCESS_DENIED')) return undefined
+      // A file, or gone, or never to be entered, also for its name: then there is nothing to watch below it.
+      if (isWorkspaceError(error, 'NOT_FOUND', 'NOT_A_DIRECTORY', 'ACCESS_DENIED', 'INVALID_PATH'))
+        return undefined
       throw error
     }
   }

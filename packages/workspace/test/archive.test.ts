@@ -1,19 +1,23 @@
+import { once } from 'node:events'
 import {
   appendFileSync,
+  existsSync,
   linkSync,
   mkdirSync,
   readdirSync,
   readFileSync,
-  statSync,
+  rmSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { describe, expect, test } from 'vitest'
-import { isSettled } from '../src/archive-finish.js'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { finishArchives, isSettled } from '../src/archive-finish.js'
 import { Workspace } from '../src/index.js'
 import { isCurrent, openSessionToAppend } from '../src/session-file.js'
 import { writeLine } from '../src/write-line.js'
+import { expireClaims } from './support/archives.js'
+import { buildProgram, withProgram } from './support/child.js'
 import { all, temporaryFolder, temporaryWorkspace } from './support/folder.js'
 
 const entry = (id: string) =>
@@ -30,7 +34,8 @@ async function contents(
   workspace: Workspace,
   folder: string,
 ): Promise<{ session: string[]; archived: string[] }> {
-  const names = readdirSync(join(folder, 'session-archive')).filter((name) => name.endsWith('.jsonl'))
+  const archives = join(folder, 'session-archive')
+  const names = existsSync(archives) ? readdirSync(archives).filter((name) => name.endsWith('.jsonl')) : []
   return {
     session: (await all(workspace.session.entries())).map(({ id }) => id),
     archived: names
@@ -103,6 +108,23 @@ describe('a writer that was suspended between its open and its write', () => {
     expect(await contents(workspace, folder)).toEqual({ session: ['bb'], archived: ['a'] })
   })
 
+  test.each([
+    ['was written far behind the place it had looked at', true, false],
+    ['was archived far behind the place it had looked at', false, true],
+  ])('finds its line also when that %s', async (_name, late, settled) => {
+    const { workspace, folder } = await temporaryWorkspace()
+    await workspace.session.append(entry('a'))
+    using file = openSessionToAppend(folder)
+    for (let index = 0; index < 8; index++)
+      await workspace.session.append({ ...entry('bb'), content: 'x'.repeat(250_000) })
+    if (!late) await writeLine(file, bytes('mine'))
+    await workspace.session.append(entry('last'))
+    await workspace.session.archive('last')
+    if (late) await writeLine(file, bytes('mine'))
+    expect(await isSettled(folder, file, bytes('mine'))).toBe(settled)
+    expect((await contents(workspace, folder)).archived.includes('mine')).toBe(settled)
+  })
+
   test('leaves its line where it is when that was archived with the others, or carried over', async () => {
     const { workspace, folder } = await temporaryWorkspace()
     await workspace.session.append(entry('a'))
@@ -119,7 +141,7 @@ describe('a writer that was suspended between its open and its write', () => {
     const { workspace, folder } = await temporaryWorkspace()
     await workspace.session.append(entry('a'))
     using file = openSessionToAppend(folder)
-    appendFileSync(join(folder, 'session.jsonl'), '{"torn')
+    appendFileSync(join(folder, 'session.jsonl'), `${'x'.repeat(2_000_000)}\n{"torn`)
     expect(await writeLine(file, bytes('spliced'))).toBe(false)
     await workspace.session.append(entry('spliced'))
     expect((await all(workspace.session.entries())).map(({ id }) => id)).toEqual(['a', 'spliced'])
@@ -138,8 +160,8 @@ describe('an archive whose maker died', () => {
     writeFileSync(join(folder, 'session.jsonl'), session)
     const cut = Buffer.byteLength(old.archived)
     const end = cut + Buffer.byteLength(old.kept)
-    const { ino } = statSync(join(folder, 'session.jsonl'))
-    const name = `2026-01-01.${cut}-${end}.${ino}.${claimedAt}.partial`
+    linkSync(join(folder, 'session.jsonl'), join(folder, 'session-archive/2026-01-01.next'))
+    const name = `2026-01-01.${cut}-${end}.${claimedAt}.partial`
     writeFileSync(join(folder, 'session-archive', name), old.archived + old.kept + old.late)
     return folder
   }
@@ -179,12 +201,24 @@ describe('an archive whose maker died', () => {
     for (const id of ['a', 'bb', 'ccc']) await workspace.session.append(entry(id))
     mkdirSync(join(folder, 'session-archive'))
     for (const stamp of ['x', 'y'])
-      linkSync(join(folder, 'session.jsonl'), join(folder, 'session-archive', `${stamp}.5-9.1.1.partial`))
+      linkSync(join(folder, 'session.jsonl'), join(folder, 'session-archive', `${stamp}.5-9.1.partial`))
     await workspace.session.append(entry('dddd'))
     expect(await workspace.session.tail(9)).toHaveLength(4)
     await workspace.session.archive('ccc')
     expect(await contents(workspace, folder)).toEqual({ session: ['ccc', 'dddd'], archived: ['a', 'bb'] })
     expect(readdirSync(join(folder, 'session-archive'))).toHaveLength(1)
+  })
+
+  test('before the session was replaced is not finished when somebody else removes the session', async () => {
+    const { workspace, folder } = await temporaryWorkspace()
+    for (const id of ['a', 'bb', 'ccc']) await workspace.session.append(entry(id))
+    mkdirSync(join(folder, 'session-archive'))
+    const cut = line('a').length
+    linkSync(join(folder, 'session.jsonl'), join(folder, `session-archive/x.${cut}-${cut}.1.partial`))
+    writeFileSync(join(folder, 'session-archive/x.next'), '')
+    rmSync(join(folder, 'session.jsonl'))
+    await (await Workspace.open(folder)).session.append(entry('new'))
+    expect(await contents(workspace, folder)).toEqual({ session: ['new'], archived: [] })
   })
 
   test('a forged one harms nothing outside, and stops no append', async () => {
@@ -200,10 +234,59 @@ describe('an archive whose maker died', () => {
       const { workspace, folder } = await temporaryWorkspace()
       appendFileSync(join(folder, 'session.jsonl'), line('a'))
       mkdirSync(join(folder, 'session-archive'))
-      forge(join(folder, 'session-archive', `z.0-${line('secret').length}.1.1.partial`))
+      linkSync(join(folder, 'session.jsonl'), join(folder, 'session-archive/z.next'))
+      forge(join(folder, 'session-archive', `z.0-${line('secret').length}.1.partial`))
       await workspace.session.append(entry('bb'))
       expect((await all(workspace.session.entries())).map(({ id }) => id)).toEqual(['a', 'bb'])
     }
     expect(readFileSync(join(outside, 'secret'), 'utf8')).toBe(line('secret'))
+  })
+})
+
+describe('an archiver that is killed', () => {
+  let archiver: string
+  beforeAll(async () => {
+    archiver = await buildProgram('doomed-archiver')
+  })
+
+  test('before any of its calls: nothing is lost or doubled, nor what writers add that had opened the session', {
+    timeout: 120_000,
+  }, async () => {
+    let fatal = 1
+    for (let ended = false; !ended; fatal++) {
+      const { workspace, folder } = await temporaryWorkspace()
+      for (const id of ['a', 'bb', 'ccc', 'dddd']) await workspace.session.append(entry(id))
+      using suspended = openSessionToAppend(folder)
+      using simple = openSessionToAppend(folder)
+      await withProgram(archiver, [folder, 'ccc', `${fatal}`], async (child) => {
+        const [code, signal] = await once(child, 'exit')
+        ended = signal === null
+        expect([code, signal]).toEqual(ended ? [0, null] : [null, 'SIGKILL'])
+      })
+      const finished = (await contents(workspace, folder)).archived.length > 0
+      // In another language, without a look at what has become of the session.
+      if (!finished) appendFileSync(simple.fd, line('simple'))
+      expireClaims(folder)
+      const late = entry('late')
+      expect(await writeLine(suspended, Buffer.from(line('late')))).toBe(true)
+      if (!isCurrent(folder, suspended)) {
+        expect(await finishArchives(folder)).toBe(true)
+        if (!(await isSettled(folder, suspended, Buffer.from(line('late')))))
+          await workspace.session.append(late)
+      }
+      await (await Workspace.open(folder)).session.append(entry('next'))
+      const expected = [...(finished ? [] : ['simple']), 'late', 'next']
+      const found = await contents(workspace, folder)
+      expect([...found.archived, ...found.session], `killed before call ${fatal}`).toEqual([
+        ...['a', 'bb', 'ccc', 'dddd'],
+        ...expected,
+      ])
+
+      await workspace.session.archive('late')
+      expect((await contents(workspace, folder)).session).toEqual(['late', 'next'])
+      const left = readdirSync(join(folder, 'session-archive')).filter((name) => !name.endsWith('.jsonl'))
+      expect(left, `killed before call ${fatal}`).toEqual([])
+    }
+    expect(fatal).toBeGreaterThan(20)
   })
 })

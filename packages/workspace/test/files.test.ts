@@ -1,7 +1,21 @@
-import { mkdirSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { once } from 'node:events'
+import {
+  closeSync,
+  fsync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
-import { describe, expect, test } from 'vitest'
+import { promisify } from 'node:util'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { Workspace } from '../src/index.js'
 import { all, temporaryFolder, temporaryWorkspace } from './support/folder.js'
 
@@ -53,13 +67,29 @@ describe('files', () => {
   })
 })
 
+test('a stream that is destroyed in the middle of a write lets that end first: its descriptor is not yet free for another file', async () => {
+  const { workspace } = await temporaryWorkspace()
+  const elsewhere = temporaryFolder()
+  for (let round = 0; round < 20; round++) {
+    const sink = await workspace.files.createWriteStream('big')
+    sink.write(Buffer.alloc(8 * 2 ** 20, 'x'))
+    setImmediate(() => sink.destroy())
+    await once(sink, 'close')
+    const others = Array.from({ length: 8 }, (_, index) => join(elsewhere, `${index}`))
+    const opened = others.map((path) => openSync(path, 'w'))
+    // Whatever is still under way comes before this in the thread pool, or beside it.
+    await Promise.all(opened.map((fd) => promisify(fsync)(fd)))
+    for (const fd of opened) closeSync(fd)
+    for (const path of others) expect(statSync(path).size).toBe(0)
+  }
+})
+
 describe('usage', () => {
   test('counts blocks and inodes, files with two names once', async () => {
     const { workspace, folder } = await temporaryWorkspace()
     const before = await workspace.usage()
     writeFileSync(join(folder, 'a'), Buffer.alloc(1_000_000, 'x'))
     mkdirSync(join(folder, 'd'))
-    const { linkSync } = await import('node:fs')
     linkSync(join(folder, 'a'), join(folder, 'd/b'))
     symlinkSync('/usr', join(folder, 'd/link'))
     const after = await workspace.usage()
@@ -113,6 +143,26 @@ describe('watch', () => {
     expect([...seen].filter((path) => path.startsWith('.tenantbox') || path.startsWith('link'))).toEqual([])
     controller.abort()
     await watching
+  })
+
+  test('goes on when there are names that are not UTF-8, as long as names can be', async () => {
+    const { workspace, folder } = await temporaryWorkspace()
+    const named = (name: Buffer) => Buffer.concat([Buffer.from(`${folder}/`), name])
+    const controller = new AbortController()
+    const seen: string[] = []
+    const watching = (async () => {
+      for await (const { path } of workspace.watch({ signal: controller.signal })) {
+        seen.push(path)
+        if (path === 'end') controller.abort()
+      }
+    })()
+    const writing = setInterval(() => {
+      writeFileSync(named(Buffer.alloc(255, 0xff)), 'x')
+      if (seen.some((path) => path.startsWith('\ufffd'))) writeFileSync(join(folder, 'end'), '')
+    }, 10)
+    onTestFinished(() => clearInterval(writing))
+    await watching
+    expect(seen).toContain('end')
   })
 
   test('ends in the middle of a wait', async () => {

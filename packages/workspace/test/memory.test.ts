@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { Workspace } from '../src/index.js'
+import { sectionsOf } from '../src/sections.js'
 import { temporaryFolder, temporaryWorkspace } from './support/folder.js'
 
 describe('MEMORY.md', () => {
@@ -207,6 +208,7 @@ describe('sections', () => {
     ['quotes beside quotes', `${'>'.repeat(60)}\n\n`],
     ['definitions', '[a]: b\n\n'],
     ['brackets', '[\n\n'],
+    ['headings full of stars', `# ${'*a_'.repeat(300)}\n`],
     ['ordinary text', '# Heading\n\nsome *text* and [a](b)\n- x\n\n'],
   ])('others get their turns while many %s are parsed', async (_name, text) => {
     const { workspace } = await temporaryWorkspace()
@@ -220,6 +222,30 @@ describe('sections', () => {
     await workspace.memory.sections()
     clearImmediate(next)
     expect(turns).toBeGreaterThan(10)
+  })
+
+  test('however many there are, they are never worked through in one go', { timeout: 60_000 }, async () => {
+    const began = performance.now()
+    let last = began
+    let longest = 0
+    const look = (): void => {
+      longest = Math.max(longest, performance.now() - last)
+      last = performance.now()
+      next = setImmediate(look)
+    }
+    let next = setImmediate(look)
+    expect(await sectionsOf('#\n## a\n'.repeat(32_000))).toHaveLength(64_000)
+    clearImmediate(next)
+    longest = Math.max(longest, performance.now() - last)
+    // Where each ends is found in one pass; looking for it from each anew took most of the time, and all of it at once.
+    expect(longest).toBeLessThan((performance.now() - began) / 2)
+  })
+
+  test('blanks without an end are appended as they are', async () => {
+    const { workspace } = await temporaryWorkspace()
+    const text = `${' '.repeat(200_000)}x`
+    await workspace.memory.append('Facts', text)
+    expect((await workspace.memory.read()).text).toBe(`## Facts\n\n${text}\n`)
   })
 
   test.each([

@@ -208,7 +208,9 @@ test('nothing is due before it was created, but for an at', () => {
 })
 
 test('a pattern that never matches is refused, and a very old one is counted in bounded time', () => {
-  expect(() => recurrence({ cron: '0 0 31 2 *' })).toThrow('never')
+  // The second one fills the stack of the library.
+  for (const cron of ['0 0 31 2 *', '0 0 31 2,4,6,9,11 *', '5 0 31 2 *'])
+    expect(() => recurrence({ cron })).toThrow('never')
   const { count, last } = recurrence({ cron: '* * * * *', createdAt: '1970-01-01T00:00:00Z' }).between(
     Number.NEGATIVE_INFINITY,
     Date.parse('2026-01-01T00:00:00Z'),

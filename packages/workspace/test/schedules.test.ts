@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, expectTypeOf, test } from 'vitest'
-import { Workspace } from '../src/index.js'
+import { type Due, type Json, Workspace } from '../src/index.js'
 import { temporaryFolder, temporaryWorkspace } from './support/folder.js'
 import { standardSchema } from './support/schema.js'
 
@@ -139,12 +139,14 @@ describe('SCHEDULES.json', () => {
     const folder = temporaryFolder()
     const payload = standardSchema((value) =>
       typeof (value as { n?: unknown } | null)?.n === 'number'
-        ? { value: value as { n: number } }
+        ? { value: value as { n: number; label?: string | undefined } }
         : { issues: [{ message: 'must be a number', path: ['n'] }] },
     )
     const workspace = await Workspace.open(folder, { schemas: { payload } })
     const added = await workspace.schedules.add({ text: 'x', every: '1h', payload: { n: 1 } })
-    expectTypeOf(added.payload).toEqualTypeOf<{ n: number } | undefined>()
+    expectTypeOf(added.payload).toEqualTypeOf<{ n: number; label?: string | undefined } | undefined>()
+    // So that a due can be the body of a message.
+    expectTypeOf<Due>().toExtend<Json>()
     await expect(
       workspace.schedules.add({ text: 'x', every: '1h', payload: {} as never }),
     ).rejects.toMatchObject({

@@ -205,7 +205,7 @@ export class Scheduler<P extends Json = Json> implements AsyncDisposable {
       if (!this.#opened.isSound) await this.#record([])
       return
     }
-    const found = tracked.collect(this.#options.clock.now(), marks, this.#options)
+    const found = await tracked.collect(this.#options.clock.now(), marks, this.#options)
     const entries: Entry[] = found.marks.map(([schedule, at]) => ({ type: 'mark', tenant, schedule, at }))
     entries.push(...found.dues.map((due): Entry => ({ type: 'claim', tenant, due })))
     try {

@@ -1,13 +1,9 @@
 import { constants } from 'node:fs'
-import { setImmediate } from 'node:timers/promises'
 import { openRegular } from '../beneath.js'
 import { isWorkspaceError, systemFailure } from '../errors.js'
 import { type Problem, ProblemReport } from '../problem.js'
 import { parseSchedules } from '../schedule-check.js'
 import { SCHEDULES_FILE, SCHEDULES_LIMIT, type ValidSchedule, validSchedules } from '../schedules.js'
-
-/** Others get a turn after so many milliseconds. */
-const SLICE_MS = 10
 
 /**
  * The schedules of a tenant's file; undefined when the file cannot be used at all, which is reported: then what
@@ -29,15 +25,7 @@ export async function readSchedules(
     }
     if (raw.schedules.length > limit)
       problem(`The file has ${raw.schedules.length} schedules; those after the first ${limit} are left out.`)
-    const found: ValidSchedule[] = []
-    let began = performance.now()
-    for (const schedule of validSchedules({ ...raw, schedules: raw.schedules.slice(0, limit) }, problem)) {
-      found.push(schedule)
-      if (performance.now() - began <= SLICE_MS) continue
-      await setImmediate()
-      began = performance.now()
-    }
-    return found
+    return await validSchedules({ ...raw, schedules: raw.schedules.slice(0, limit) }, problem)
   } catch (error) {
     if (isWorkspaceError(error, 'NOT_FOUND')) return []
     const failure = systemFailure(error, SCHEDULES_FILE)

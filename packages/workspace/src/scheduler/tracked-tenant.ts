@@ -1,14 +1,12 @@
-import { setImmediate } from 'node:timers/promises'
 import type { Due } from '../schedule.js'
 import type { ValidSchedule } from '../schedules.js'
+import { forEachInTurns } from '../turns.js'
 import type { Account } from './ledger.js'
 import { type Policy, settle } from './misfire.js'
 import type { SchedulesWatch } from './schedules-watch.js'
 
 /** Missed dues are counted one by one; beyond so many, of one tenant at one time, that there were more is enough. */
 const MAX_COUNTED = 2000
-/** Others get a turn after so many milliseconds. */
-const SLICE_MS = 10
 
 interface Planned extends ValidSchedule {
   /** When it is due next; undefined when never again, or not while it is disabled. */
@@ -51,17 +49,9 @@ export class TrackedTenant {
       .map(({ schedule }) => schedule.id)
   }
 
-  /** Works out anew when each schedule is due next: takes its time, for a tenant may have made that a lot of work. */
+  /** Works out anew when each schedule is due next. */
   async plan(marks: Account['marks']): Promise<void> {
-    const plan = this.#plan
-    let began = performance.now()
-    for (const [id, planned] of plan) {
-      if (performance.now() - began > SLICE_MS) {
-        await setImmediate()
-        began = performance.now()
-      }
-      planOne(planned, marks.get(id))
-    }
+    await forEachInTurns(this.#plan, ([id, planned]) => planOne(planned, marks.get(id)))
   }
 
   /** As `plan`, for some that were settled just now. */
@@ -81,19 +71,23 @@ export class TrackedTenant {
   }
 
   /** All that is due by `now`, oldest first, and how far each schedule is settled by that. */
-  collect(now: number, marks: Account['marks'], policy: Policy): { dues: Due[]; marks: [string, number][] } {
+  async collect(
+    now: number,
+    marks: Account['marks'],
+    policy: Policy,
+  ): Promise<{ dues: Due[]; marks: [string, number][] }> {
     const dues: Due[] = []
     const settled: [string, number][] = []
     let left = MAX_COUNTED
-    for (const [id, { schedule, recurrence, next }] of this.#plan) {
-      if (next === undefined || next > now) continue
+    await forEachInTurns(this.#plan, ([id, { schedule, recurrence, next }]) => {
+      if (next === undefined || next > now) return
       const after = marks.get(id) ?? Number.NEGATIVE_INFINITY
       const found = settle(this.tenant, schedule, recurrence, after, now, policy, left)
-      if (!found) continue
+      if (!found) return
       left = Math.max(0, left - found.counted)
       dues.push(...found.dues)
       settled.push([id, found.mark])
-    }
+    })
     return { dues: dues.sort((one, other) => one.dueAt.localeCompare(other.dueAt)), marks: settled }
   }
 }

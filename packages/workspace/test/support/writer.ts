@@ -6,7 +6,8 @@ import { isWorkspaceError, Workspace } from '../../src/index.js'
  * Writes in all ways at once, for ever, until it is killed. What has been confirmed to it is noted in `log`, outside the
  * workspace; each content is such that a torn or mixed one can be told.
  */
-const [folder = '', log = '', seed = '0'] = process.argv.slice(2)
+const [folder = '', log = '', seed = '0', mode = 'plain'] = process.argv.slice(2)
+const archives = mode === 'archive'
 const workspace = await Workspace.open(folder)
 
 /** All of it is the same letter, and its length is a multiple of 1000. */
@@ -25,8 +26,9 @@ const entry = (id: string) => ({
   content: whole(id.length).slice(0, 100 + ((id.length * 37) % 3000)),
 })
 
-const archives = process.argv[5] === 'archive'
-if (!archives) process.stdout.write('ready\n')
+/** Says that it is under way: from then on it may be killed at any moment. */
+const ready = () => process.stdout.write('ready\n')
+
 await Promise.all([
   ...besides((round) => workspace.memory.write(whole(round))),
   ...besides((round) => workspace.files.write('notes/file.txt', whole(round))),
@@ -43,16 +45,18 @@ await Promise.all([
     const id = `${seed}-${round}`
     await workspace.session.append(entry(id))
     appendFileSync(join(log, 'appended'), `${id}\n`)
+    if (!archives) ready()
   }),
   forever(async () => {
     if (!archives) return new Promise(() => {})
     const tail = await workspace.session.tail(4)
     const [before] = tail
     if (tail.length < 4 || !before) return
-    process.stdout.write('ready\n')
-    await workspace.session.archive(before.id).catch((error: unknown) => {
+    try {
+      if ((await workspace.session.archive(before.id)).entries > 0) ready()
+    } catch (error) {
       // Another process has archived it.
       if (!isWorkspaceError(error, 'NOT_FOUND')) throw error
-    })
+    }
   }),
 ])
