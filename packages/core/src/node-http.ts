@@ -40,7 +40,10 @@ export interface RequestBounds {
  * @throws BodyTooLarge when its headers say so already
  * @throws TypeError for what cannot be one: a method that `Request` refuses, a target that is no path
  */
-export function toRequest(incoming: IncomingMessage, { maxBodyBytes, count, signal }: RequestBounds): Request {
+export function toRequest(
+  incoming: IncomingMessage,
+  { maxBodyBytes, count, signal }: RequestBounds,
+): Request {
   const { url, method, headers, rawHeaders } = incoming
   if (!url?.startsWith('/')) throw new TypeError('the target of the request is no path')
   if (Number(headers['content-length'] ?? 0) > maxBodyBytes) throw new BodyTooLarge(maxBodyBytes)
