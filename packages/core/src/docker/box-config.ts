@@ -137,7 +137,7 @@ function boundedVolumes(plan: BoxPlan): Docker.MountSettings[] {
   if (!plan.spec.readOnlyRoot) return []
   const taken = new Set(['/tmp', ...mounts(plan).map(({ box }) => posix.resolve(box))])
   const own = plan.volumes.filter((path) => !taken.has(posix.resolve(path)))
-  const TmpfsOptions = { SizeBytes: plan.spec.tmp, Mode: 0o777 }
+  const TmpfsOptions = { SizeBytes: plan.spec.tmp, Mode: 0o755 }
   return own.map((path) => ({ Type: 'tmpfs', Source: '', Target: path, TmpfsOptions }))
 }
 
