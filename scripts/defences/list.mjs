@@ -135,7 +135,8 @@ export const DEFENCES = [
     from: "NetworkMode: plan.network ?? 'none',",
     to: "NetworkMode: plan.network ?? 'host',",
     suite: 'isolation/runc',
-    test: 'has no interface but its own loopback',
+    // The engine's own namespace may have no interface either.
+    test: "cannot connect to what listens on the host's loopback",
   },
   {
     name: 'a uid per tenant: what the kernel counts per user is nobody else’s',
@@ -184,6 +185,22 @@ export const DEFENCES = [
     to: 'constants.O_RDONLY | constants.O_DIRECTORY',
     suite: 'host-files',
     test: 'refuses a root that is itself a symlink',
+  },
+  {
+    name: 'all requests of a box together have a largest size',
+    file: 'packages/core/src/pending-bytes.ts',
+    from: 'if (this.#bytes + bytes > this.#most)',
+    to: 'if (this.#bytes + bytes > 8 * this.#most)',
+    suite: 'isolation/gateway',
+    test: "cannot fill the gateway's memory",
+  },
+  {
+    name: 'volumes of an image are bounded',
+    file: DRIVER,
+    from: '      ...boundedVolumes(plan),\n',
+    to: '',
+    suite: 'isolation/runc',
+    test: 'has no disk without a limit by a volume',
   },
   {
     name: 'requests of a box have a largest size',

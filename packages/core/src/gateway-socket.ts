@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { type Clock, systemClock } from './clock.js'
 import { type GatewayHandler, GatewayRoutes } from './gateway-routes.js'
 import { BodyTooLarge, sendResponse, toRequest } from './node-http.js'
+import { PendingBytes, TooManyBytes } from './pending-bytes.js'
 import { Serial } from './serial.js'
 import { listenUnixSocket } from './unix-socket.js'
 
@@ -18,6 +19,8 @@ export interface GatewayLimits {
   readonly headerBytes: number
   /** Of a request; answered with 413. @default 32 MiB */
   readonly bodyBytes: number
+  /** Of all requests that are not answered yet, as handlers may hold them in memory; the rest gets 503. @default 64 MiB */
+  readonly pendingBytes: number
   /** For the headers of a request to arrive. @default 10000 */
   readonly headersMs: number
   /** For all of a request to arrive. @default 60000 */
@@ -58,6 +61,7 @@ export class GatewaySockets {
       requests: limits.requests ?? 32,
       headerBytes: limits.headerBytes ?? 16 * 1024,
       bodyBytes: limits.bodyBytes ?? 32 * 1024 * 1024,
+      pendingBytes: limits.pendingBytes ?? 64 * 1024 * 1024,
       headersMs: limits.headersMs ?? 10_000,
       requestMs: limits.requestMs ?? 60_000,
       stallMs: limits.stallMs ?? 60_000,
@@ -113,11 +117,16 @@ export class GatewaySockets {
       connectionsCheckingInterval: Math.min(LOOK_MS, limits.headersMs),
     })
     server.maxConnections = limits.connections
+    const pending = new PendingBytes(limits.pendingBytes)
     let requests = 0
     server.on('request', (incoming, outgoing) => {
       requests++
-      outgoing.once('close', () => requests--)
-      void this.#answer(tenant, incoming, outgoing, requests > limits.requests)
+      const { count, release } = pending.open()
+      outgoing.once('close', () => {
+        requests--
+        release()
+      })
+      void this.#answer({ tenant, incoming, count }, outgoing, requests > limits.requests)
     })
     // Without a listener a connection that cannot be accepted would end the process.
     server.on('error', (cause) =>
@@ -127,30 +136,30 @@ export class GatewaySockets {
   }
 
   /** Never rejects. */
-  async #answer(
-    tenant: string,
-    incoming: IncomingMessage,
-    outgoing: ServerResponse,
-    busy: boolean,
-  ): Promise<void> {
+  async #answer(asked: Asked, outgoing: ServerResponse, busy: boolean): Promise<void> {
     const gone = new AbortController()
     outgoing.once('close', () => {
       if (!outgoing.writableFinished) gone.abort(new DOMException('The box has gone.', 'AbortError'))
     })
     const { stallMs } = this.#limits
     try {
-      const response = busy ? refusal(503) : await this.#respond(tenant, incoming, gone.signal)
+      const response = busy ? refusal(503) : await this.#respond(asked, gone.signal)
       await sendResponse(response, outgoing, { clock: this.#clock, stallMs })
     } catch (cause) {
       if (!gone.signal.aborted)
-        this.#warn(tenant, 'GATEWAY_HANDLER', 'The answer of a pool.serve handler could not be sent', cause)
+        this.#warn(
+          asked.tenant,
+          'GATEWAY_HANDLER',
+          'The answer of a pool.serve handler could not be sent',
+          cause,
+        )
     }
   }
 
-  async #respond(tenant: string, incoming: IncomingMessage, signal: AbortSignal): Promise<Response> {
+  async #respond({ tenant, incoming, count }: Asked, signal: AbortSignal): Promise<Response> {
     let request: Request
     try {
-      request = toRequest(incoming, this.#limits.bodyBytes, signal)
+      request = toRequest(incoming, { maxBodyBytes: this.#limits.bodyBytes, count, signal })
     } catch (error) {
       return refusal(error instanceof BodyTooLarge ? 413 : 400)
     }
@@ -162,6 +171,7 @@ export class GatewaySockets {
       throw new TypeError('a handler must return a Response of the platform, its body not read yet')
     } catch (cause) {
       if (cause instanceof BodyTooLarge) return refusal(413)
+      if (cause instanceof TooManyBytes) return refusal(503)
       if (!signal.aborted) this.#warn(tenant, 'GATEWAY_HANDLER', 'A pool.serve handler failed', cause)
       return refusal(500)
     }
@@ -177,6 +187,13 @@ export class GatewaySockets {
 
 function isSendable(value: unknown): value is Response {
   return value instanceof Response && value.status >= 200 && !value.bodyUsed && !value.body?.locked
+}
+
+/** A request, who asks, and what is told of each chunk of its body. */
+interface Asked {
+  readonly tenant: string
+  readonly incoming: IncomingMessage
+  readonly count: (bytes: number) => void
 }
 
 interface TenantSocket {
@@ -196,7 +213,7 @@ const REFUSALS = {
   404: 'not found',
   413: 'request body too large',
   500: 'internal error',
-  503: 'too many requests at a time',
+  503: 'too much at a time',
 } as const
 
 function refusal(status: keyof typeof REFUSALS): Response {

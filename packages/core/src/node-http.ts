@@ -26,6 +26,13 @@ export class BodyTooLarge extends Error {
   }
 }
 
+export interface RequestBounds {
+  readonly maxBodyBytes: number
+  /** Told the size of each chunk of the body, which fails with what this throws. */
+  readonly count: (bytes: number) => void
+  readonly signal: AbortSignal
+}
+
 /**
  * A request that `node:http` has received, as the platform's own. Its body fails with `BodyTooLarge` beyond
  * `maxBodyBytes`.
@@ -33,7 +40,10 @@ export class BodyTooLarge extends Error {
  * @throws BodyTooLarge when its headers say so already
  * @throws TypeError for what cannot be one: a method that `Request` refuses, a target that is no path
  */
-export function toRequest(incoming: IncomingMessage, maxBodyBytes: number, signal: AbortSignal): Request {
+export function toRequest(
+  incoming: IncomingMessage,
+  { maxBodyBytes, count, signal }: RequestBounds,
+): Request {
   const { url, method, headers, rawHeaders } = incoming
   if (!url?.startsWith('/')) throw new TypeError('the target of the request is no path')
   if (Number(headers['content-length'] ?? 0) > maxBodyBytes) throw new BodyTooLarge(maxBodyBytes)
@@ -43,17 +53,22 @@ export function toRequest(incoming: IncomingMessage, maxBodyBytes: number, signa
   return new Request(ORIGIN + url, {
     method: method ?? 'GET',
     headers: all,
-    body: BODILESS.has(method) ? null : ReadableStream.from(bounded(incoming, maxBodyBytes)),
+    body: BODILESS.has(method) ? null : ReadableStream.from(bounded(incoming, maxBodyBytes, count)),
     duplex: 'half',
     signal,
   })
 }
 
-async function* bounded(incoming: IncomingMessage, maxBodyBytes: number): AsyncGenerator<Uint8Array> {
+async function* bounded(
+  incoming: IncomingMessage,
+  maxBodyBytes: number,
+  count: (bytes: number) => void,
+): AsyncGenerator<Uint8Array> {
   let bytes = 0
   for await (const chunk of incoming) {
     bytes += chunk.length
     if (bytes > maxBodyBytes) throw new BodyTooLarge(maxBodyBytes)
+    count(chunk.length)
     yield chunk
   }
 }

@@ -356,6 +356,27 @@ describe('what a box sends is bounded:', () => {
     expect(warnings).not.toHaveBeenCalled()
   })
 
+  it('the bodies of all requests that are not answered yet', async () => {
+    const { sockets, begin, ask } = await gateway({ pendingBytes: 10 })
+    const other = tempDirectory()
+    await sockets.open('user-43', other)
+    const held = withResolvers()
+    sockets.serve('/', async (request) => {
+      for await (const _ of request.body ?? []) held.resolve()
+      return new Response('ok')
+    })
+    const open = begin('/', { method: 'POST' })
+    open.write('123456')
+    await held.promise
+    const more = { method: 'POST', body: '12345' }
+    expect(await ask('/', more)).toMatchObject({ status: 503, headers: { 'retry-after': '1' } })
+    expect(await asking(other).ask('/', more)).toMatchObject({ status: 200 })
+    open.end()
+    const [answer] = (await once(open, 'response')) as [IncomingMessage]
+    expect(await text(answer)).toBe('ok')
+    await vi.waitFor(async () => expect(await ask('/', more)).toMatchObject({ status: 200 }))
+  })
+
   it('a body that its handler does not read', async () => {
     const { sockets, begin } = await gateway()
     sockets.serve('/', () => new Response('no thanks'))

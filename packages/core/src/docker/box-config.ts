@@ -30,6 +30,8 @@ export interface BoxPlan {
   readonly user: BoxUser | undefined
   /** The engine's network to join; undefined: none. */
   readonly network: string | undefined
+  /** What the image declares as volumes. */
+  readonly volumes: readonly string[]
   /** Whether the tenant's folder holds `passwd` and `group` files for the box. */
   readonly accounts: boolean
 }
@@ -96,13 +98,16 @@ function hardened(plan: BoxPlan, port: string | undefined): Docker.HostConfig {
     PublishAllPorts: false,
     ...(port === undefined ? {} : { PortBindings: { [port]: [{ HostIp: '127.0.0.1', HostPort: '' }] } }),
     // Never Binds: those make a missing folder, as root.
-    Mounts: mounts(plan).map(({ host, box, readOnly }) => ({
-      Type: 'bind',
-      Source: host,
-      Target: box,
-      ReadOnly: readOnly,
-      BindOptions: { Propagation: 'rprivate' },
-    })),
+    Mounts: [
+      ...mounts(plan).map(({ host, box, readOnly }) => ({
+        Type: 'bind' as const,
+        Source: host,
+        Target: box,
+        ReadOnly: readOnly,
+        BindOptions: { Propagation: 'rprivate' as const },
+      })),
+      ...boundedVolumes(plan),
+    ],
     ...(options.runtime === undefined ? {} : { Runtime: options.runtime }),
   }
 }
@@ -122,6 +127,18 @@ function mounts({ pool, identity, spec, options, accounts }: BoxPlan): ResolvedM
     ...(accounts ? [own('passwd', '/etc/passwd', true), own('group', '/etc/group', true)] : []),
     ...spec.mounts,
   ]
+}
+
+/**
+ * An image's own volumes would be writable though its root is not, and without a limit: disk of the engine's machine
+ * that a tenant could fill. In their place is memory, as in `/tmp`, and nothing of what the image has there.
+ */
+function boundedVolumes(plan: BoxPlan): Docker.MountSettings[] {
+  if (!plan.spec.readOnlyRoot) return []
+  const taken = new Set(['/tmp', ...mounts(plan).map(({ box }) => posix.resolve(box))])
+  const own = plan.volumes.filter((path) => !taken.has(posix.resolve(path)))
+  const TmpfsOptions = { SizeBytes: plan.spec.tmp, Mode: 0o755 }
+  return own.map((path) => ({ Type: 'tmpfs', Source: '', Target: path, TmpfsOptions }))
 }
 
 function environment({ env, transport }: ResolvedBoxSpec): string[] {

@@ -45,7 +45,7 @@ export class Creation {
   }
 
   async create(identity: BoxIdentity, spec: ResolvedBoxSpec, options: DriverCall): Promise<BoxRef> {
-    const { containers, networks, probed, options: settings } = this.#host
+    const { containers, images, networks, probed, options: settings } = this.#host
     const user = withoutEngineGroup(spec.user ?? probed.defaultUser, probed.socketGid)
     const plan: BoxPlan = {
       pool: containers.pool,
@@ -55,6 +55,7 @@ export class Creation {
       enforcement: probed.enforcement,
       user,
       network: await networks.prepare(spec, options),
+      volumes: await images.volumesOf(spec.image, options),
       accounts: user !== undefined && (await this.#writeAccounts(identity, spec.image, user, options)),
     }
     const name = boxName(containers.pool.name, identity.slug)

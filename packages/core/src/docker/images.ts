@@ -18,6 +18,8 @@ export class Images {
   readonly #engine: Engine
   readonly #options: ResolvedDockerOptions
   readonly #ids = new Map<string, string>()
+  /** What each image declares, by its id, which never means another. */
+  readonly #volumes = new Map<string, readonly string[]>()
   readonly #flights = new Map<string, { flight: SharedFlight<string>; listeners: Set<Listener> }>()
   /** How many streams of events tell of changes; with none, an id may be out of date at once. */
   #watchers = 0
@@ -69,6 +71,12 @@ export class Images {
     return this.#ids.get(image) ?? (await this.#idOf(image, signal))
   }
 
+  /** The folders that an image declares as volumes; none of an image that is not there. */
+  async volumesOf(image: string, options: DriverCall): Promise<readonly string[]> {
+    const id = await this.find(image, options)
+    return (id !== undefined && this.#volumes.get(id)) || []
+  }
+
   #flightOf(image: string) {
     const current = this.#flights.get(image)
     if (current && !current.flight.abandoned) return current
@@ -102,6 +110,7 @@ export class Images {
   async #idOf(image: string, signal: AbortSignal | undefined): Promise<string | undefined> {
     const version = this.#version
     const found = await this.#inspect(image, signal)
+    if (found) this.#volumes.set(found.Id, Object.keys(found.Config?.Volumes ?? {}))
     if (found && this.#watchers > 0 && version === this.#version) this.#ids.set(image, found.Id)
     return found?.Id
   }

@@ -6,13 +6,16 @@ import { useIsolation } from './isolation.js'
 interface Seen {
   readonly box: Docker.ContainerInspectInfo
   readonly info: {
-    readonly Swarm?: { LocalNodeState?: string }
     readonly SecurityOptions?: readonly string[]
   }
 }
 
 /** The checks of section 5 that can be made of a container, numbered as in version 1.6.0 of the benchmark. */
 const CHECKS: Readonly<Record<string, (seen: Seen) => void>> = {
+  '5.1 it is no service of a swarm': ({ box }) =>
+    expect(Object.keys(box.Config.Labels).filter((label) => label.startsWith('com.docker.swarm'))).toEqual(
+      [],
+    ),
   '5.2 the AppArmor profile is the engine’s, where there is one': ({ box, info }) => {
     const enabled = info.SecurityOptions?.some((option) => option.includes('apparmor'))
     expect(box.AppArmorProfile).toBe(enabled ? 'docker-default' : '')
@@ -44,7 +47,8 @@ const CHECKS: Readonly<Record<string, (seen: Seen) => void>> = {
   '5.19 limits of open files and core dumps are set': ({ box }) =>
     expect(box.HostConfig.Ulimits?.map(({ Name }) => Name)).toEqual(['nofile', 'core']),
   '5.20 no mount is shared': ({ box }) => {
-    for (const { Propagation } of box.Mounts) expect(Propagation).toBe('rprivate')
+    for (const { Type, Propagation } of box.Mounts)
+      expect(Propagation).toBe(Type === 'bind' ? 'rprivate' : '')
   },
   '5.21 the host name is its own': ({ box }) => expect(box.HostConfig.UTSMode).toBe(''),
   '5.22 seccomp is on, by a profile of its own': ({ box }) => {

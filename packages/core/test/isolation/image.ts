@@ -15,7 +15,7 @@ export async function importAttackerImage(engine: Docker, name: string): Promise
     engine,
     name,
     [...files.values()],
-    ['USER root', 'ENV PATH=/bin', 'CMD ["/bin/node", "/app/agent.mjs"]'],
+    ['USER root', 'VOLUME /volume', 'ENV PATH=/bin', 'CMD ["/bin/node", "/app/agent.mjs"]'],
   )
 }
 
@@ -28,6 +28,7 @@ function helpers(): ImageFile[] {
     { path: 'bin/setuid-cat', content: readFileSync(find('cat')), mode: 0o4755 },
     { path: 'bin/capable-perl', content: perl, mode: 0o755, capabilities: FILE_CAPABILITIES },
     { path: 'etc/roots-own', content: 'only root reads this\n', mode: 0o600 },
+    { path: 'volume/open-to-all', content: 'of the image\n', mode: 0o666 },
     { path: 'app/agent.mjs', content: readFileSync(new URL('agent.mjs', import.meta.url)) },
   ]
 }

@@ -41,6 +41,7 @@ const NUMBERS = {
   rt_sigprocmask: [14, 135],
   rt_sigqueueinfo: [129, 138],
   sethostname: [170, 161],
+  shmget: [29, 194],
   setns: [308, 268],
   settimeofday: [164, 170],
   socket: [41, 198],

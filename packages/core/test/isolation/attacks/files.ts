@@ -3,6 +3,7 @@ import { lstat, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import type { Isolation } from '../isolation.js'
+import { numberOf } from '../syscalls.js'
 
 /** Looks at everything that can be seen, and reads all that can be read, for a word; also in names. */
 const SEARCH = (word: string) => `
@@ -118,6 +119,14 @@ export function fileAttacks(world: () => Isolation): void {
         expect(await mallory.attempt(act), act).toMatch(/^(EROFS|EACCES|EBUSY|EXDEV)$/)
     })
 
+    it('has no disk without a limit by a volume that its image declares', async () => {
+      const { engine, image, mallory } = world()
+      expect((await engine.getImage(image).inspect()).Config.Volumes).toEqual({ '/volume': {} })
+      expect(await mallory.shell('grep " /volume " /proc/mounts')).toMatch(
+        /^tmpfs .*nosuid,nodev,noexec.*size=65536k/,
+      )
+    })
+
     it('cannot link a file of one mount into another, where somebody else would read it', async () => {
       const { mallory } = world()
       expect(
@@ -126,6 +135,42 @@ export function fileAttacks(world: () => Isolation): void {
       expect(await mallory.attempt('link("/etc/passwd", "/workspace/passwd") || undef')).toMatch(
         /^(EXDEV|EPERM)$/,
       )
+      for (const how of ['link', 'rename'])
+        expect(
+          await mallory.attempt(`${how}("/run/tenantbox/agent.sock", "/workspace/agent.sock") || undef`),
+        ).toBe('EXDEV')
+    })
+
+    it('holds no descriptor that leads out of it, in its agent or in what is run in it', async () => {
+      const { mallory } = world()
+      const links = (await mallory.node(`(async () => {
+        const { readdirSync, readlinkSync } = await import('node:fs')
+        const tried = (read) => { try { return read() } catch { return [] } }
+        return readdirSync('/proc').filter((name) => /^[0-9]+$/.test(name)).flatMap((id) =>
+          tried(() => readdirSync('/proc/' + id + '/fd')).flatMap((fd) => tried(() => readlinkSync('/proc/' + id + '/fd/' + fd))))
+      })()`)) as string[]
+      const own = /^((pipe|socket):\[|anon_inode:|\/dev\/(null|urandom|random)$|\/proc(\/\d+\/fd)?$)/
+      expect(links.join()).toContain('pipe:[')
+      expect(links.filter((to) => !own.test(to))).toEqual([])
+    })
+
+    it("shares no memory with another tenant's box: neither files, nor System V segments, nor queues", async () => {
+      const { mallory, victim } = world()
+      const name = `shared-${randomUUID()}`
+      const [get, open] = [numberOf('shmget'), numberOf('mq_open')]
+      const segment = (flags: number) => `syscall(${get}, 4711, 4096, ${flags})`
+      const queue = (flags: number) =>
+        `do { my ($name, $flags, $mode, $how) = ("${name}", ${flags}, 0666, 0); syscall(${open}, $name, $flags, $mode, $how) }`
+      const file = `/dev/shm/${name}`
+      expect(await victim.attempt(`open(F, ">", "${file}") && chmod 0666, "${file}"`)).toBe('allowed')
+      expect(await victim.attempt(segment(0o1666))).toBe('allowed')
+      expect(await victim.attempt(queue(0o102))).toBe('allowed')
+      expect(await mallory.attempt(`open F, "<", "${file}"`)).toBe('ENOENT')
+      expect(await mallory.attempt(segment(0))).toBe('ENOENT')
+      expect(await mallory.attempt(queue(2))).toBe('ENOENT')
+      // They are there for their own.
+      expect(await victim.attempt(`open F, "<", "${file}"`)).toBe('allowed')
+      expect(await victim.attempt(queue(2))).toBe('allowed')
     })
   })
 
