@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { TenantPool } from '@tenantbox/core'
 import { MemoryEngine } from '@tenantbox/core/testing'
-import { type Figure, print } from './report.js'
+import { type Figure, print, processorMs } from './report.js'
 
 const RUNNING = 1_000
 
@@ -38,9 +38,7 @@ async function rate(
   run: (count: number) => Promise<void>,
 ): Promise<Figure> {
   await run(count / 10)
-  const began = performance.now()
-  await run(count)
-  const perSecond = (count / (performance.now() - began)) * 1000
+  const perSecond = (count / (await processorMs(() => run(count)))) * 1000
   return {
     name,
     value: `${Math.round(perSecond).toLocaleString('en')}/s`,

@@ -38,3 +38,11 @@ export function against(name: string, value: number, floor: number, atMost: numb
     met: ratio <= atMost,
   }
 }
+
+/** Milliseconds of processor time that `work` takes: what a rate of its own is made of, however busy the machine is. */
+export async function processorMs(work: () => Promise<void>): Promise<number> {
+  const before = process.cpuUsage()
+  await work()
+  const { user, system } = process.cpuUsage(before)
+  return (user + system) / 1000
+}

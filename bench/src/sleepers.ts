@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type ResolvedBoxSpec, slugOf, TenantPool } from '@tenantbox/core'
 import { MemoryEngine } from '@tenantbox/core/testing'
-import { print } from './report.js'
+import { print, processorMs } from './report.js'
 
 const TENANTS = 100_000
 const HEAP_LIMIT = 1024
@@ -31,10 +31,11 @@ export async function sleepers(): Promise<void> {
     const pool = open()
     const { adopted } = await pool.start()
     const each = (heap() - before) / adopted
-    for (let i = 0; i < REAPS; i++) await pool.reap()
-    const began = performance.now()
-    for (let i = 0; i < REAPS; i++) await pool.reap()
-    const reapUs = ((performance.now() - began) / REAPS) * 1000
+    const reaps = async (): Promise<void> => {
+      for (let i = 0; i < REAPS; i++) await pool.reap()
+    }
+    await reaps()
+    const reapUs = ((await processorMs(reaps)) / REAPS) * 1000
     print(`${adopted} tenants with a stopped box each`, [
       {
         name: 'heap of one',
