@@ -90,7 +90,8 @@ export class Adoption {
   happened(event: DriverEvent): void {
     const tenant = this.#host.find(event.ref.tenant)
     if (!tenant || (tenant.box && tenant.box.id !== event.ref.id)) return
-    tenant.onEvent?.()
+    // A start tells nothing of how the box does, and comes with every wake.
+    if (event.type !== 'started') tenant.onEvent?.()
     const surprising = (): boolean => contradicts(event, tenant.state, tenant.life?.startedAt)
     if (!tenant.serial.busy) {
       if (!surprising()) return

@@ -22,6 +22,14 @@ describe('waking', () => {
     expect(engine.calls()).toBe(before)
   })
 
+  it('looks at no box that only comes up', async () => {
+    const { pool, engine } = await setup()
+    await pool.ensure('a')
+    await pool.stop('a')
+    await pool.ensure('a')
+    expect(engine.calls('inspect')).toBe(0)
+  })
+
   it('gives ids with a common beginning boxes of their own', async () => {
     const { pool, engine } = await setup()
     await Promise.all([pool.ensure('12345678-a'), pool.ensure('12345678-b')])
