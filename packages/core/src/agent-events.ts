@@ -1,6 +1,13 @@
 import { TextDecoder } from 'node:util'
 
-export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json }
+/** What JSON can hold. A key whose value is undefined is left out, so that types with optional keys are JSON too. */
+export type Json =
+  | null
+  | boolean
+  | number
+  | string
+  | readonly Json[]
+  | { readonly [key: string]: Json | undefined }
 
 /** A file in the tenant's workspace that a message or an answer brings along. Is `Json`, as an interface would not be. */
 export type AgentFile = {
