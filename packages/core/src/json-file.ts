@@ -1,14 +1,17 @@
 import { randomUUID } from 'node:crypto'
-import { constants } from 'node:fs'
-import { open, readFile, rename, unlink } from 'node:fs/promises'
+import { constants, readFileSync } from 'node:fs'
+import { open, rename, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { errnoOf } from './errno.js'
 
-/** Undefined when there is no such file; `null` when it holds no JSON. */
-export async function readJson(path: string): Promise<unknown> {
+/**
+ * Undefined when there is no such file; `null` when it holds no JSON. Synchronous: these files are small and the
+ * gateway's own, and the thread pool takes longer for one than the disk.
+ */
+export function readJson(path: string): unknown {
   let text: string
   try {
-    text = await readFile(path, 'utf8')
+    text = readFileSync(path, 'utf8')
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return undefined
     throw error

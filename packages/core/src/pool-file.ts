@@ -18,7 +18,7 @@ interface PoolFile {
  * @throws TenantBoxError `INVALID_OPTION` when it is another pool's, or not to be read
  */
 export async function openPoolFile(path: string, name: string): Promise<PoolFile> {
-  const found = await readJson(path)
+  const found = readJson(path)
   if (found === undefined) {
     const fresh: PoolFile = { version: 1, name, owner: randomUUID(), key: randomBytes(32).toString('hex') }
     await writeAtomically(path, JSON.stringify(fresh))

@@ -1,5 +1,5 @@
 import { createHmac, randomInt, randomUUID } from 'node:crypto'
-import { constants } from 'node:fs'
+import { constants, lstatSync } from 'node:fs'
 import {
   chmod,
   type FileHandle,
@@ -13,6 +13,7 @@ import {
   writeFile,
 } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import { deleteTree, emptyDirectory } from './delete-tree.js'
 import type { PoolIdentity } from './driver.js'
 import { errnoOf } from './errno.js'
@@ -28,6 +29,7 @@ import { Trash } from './trash.js'
 /** Host-only folder of the pool itself. No slug begins with a dot. */
 const OWN = '.tenantbox'
 const TENANT_FILE = 'tenant.json'
+const LOOKED_AT_ONCE = 200
 
 /** A tenant's folders on this machine. */
 export interface TenantFolders {
@@ -128,31 +130,29 @@ export class TenantDirs {
   ): Promise<{ tenants: KnownTenant[]; strays: Stray[] }> {
     const tenants: KnownTenant[] = []
     const strays: Stray[] = []
-    const next = names.values()
-    const worker = async (): Promise<void> => {
-      for (const name of next) {
-        const found = await this.#look(name, nameOf(name))
-        if ('reason' in found) {
-          strays.push(found)
-          // Whoever it was: nobody else gets what is theirs.
-          const uid = await this.#ownerOf(name).catch(() => undefined)
-          if (uid !== undefined) this.#uids.add(uid)
-        } else {
-          tenants.push(found)
-          if (found.uid !== undefined) this.#uids.add(found.uid)
-        }
+    for (const [index, name] of names.entries()) {
+      // With very many tenants others must have their turn in between.
+      if (index % LOOKED_AT_ONCE === LOOKED_AT_ONCE - 1) await setImmediate()
+      const found = await this.#look(name, nameOf(name))
+      if ('reason' in found) {
+        strays.push(found)
+        // Whoever it was: nobody else gets what is theirs.
+        const uid = await this.#ownerOf(name).catch(() => undefined)
+        if (uid !== undefined) this.#uids.add(uid)
+      } else {
+        tenants.push(found)
+        if (found.uid !== undefined) this.#uids.add(found.uid)
       }
     }
-    await Promise.all(Array.from({ length: 32 }, worker))
     return { tenants, strays }
   }
 
   async #look(name: string, label: string | undefined): Promise<KnownTenant | Stray> {
     const path = join(this.#dataDir, name, TENANT_FILE)
     try {
-      const file = await readJson(path)
+      const file = readJson(path)
       if (isTenantFile(file) && slugOf(file.id) === name) {
-        const { mtimeMs } = await lstat(path)
+        const { mtimeMs } = lstatSync(path)
         return { tenant: file.id, slug: name, uid: file.uid, lastActivity: Math.min(mtimeMs, this.#now()) }
       }
       if (label !== undefined && slugOf(label) === name) {
@@ -208,7 +208,7 @@ export class TenantDirs {
     uids: { first: number; last: number } | undefined,
   ): Promise<{ uid: number | undefined }> {
     const { root } = this.folders(slug)
-    const file = await readJson(join(root, TENANT_FILE))
+    const file = readJson(join(root, TENANT_FILE))
     if (isTenantFile(file) && file.id === tenant && (file.uid !== undefined || !uids))
       return { uid: file.uid }
     const uid = uids && this.#drawUid(uids)

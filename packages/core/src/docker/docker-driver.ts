@@ -76,10 +76,10 @@ export class DockerDriver implements Driver {
   }
 
   async open(pool: PoolIdentity, options: DriverCall = {}): Promise<DriverReport> {
-    const probed = await this.#probe(options)
+    const accounts = new ImageAccounts(this.#engine, pool)
+    const [probed] = await Promise.all([this.#probe(options), accounts.removeLeftovers(options)])
     const containers = new Containers(this.#engine, pool)
     const images = new Images(this.#engine, this.#options)
-    const accounts = new ImageAccounts(this.#engine, pool)
     const networks = new Networks(this.#engine, pool)
     const logs = new Logs(containers)
     const lifecycle = new Lifecycle(containers, logs)
@@ -92,7 +92,6 @@ export class DockerDriver implements Driver {
       options: this.#options,
       probed,
     })
-    await accounts.removeLeftovers(options)
     this.#session = {
       pool,
       probed,
