@@ -1,4 +1,5 @@
 import { type AgentEvent, isTenantBoxError } from '@tenantbox/core'
+import type { Fault } from '@tenantbox/telegram/testing'
 import { expect, test } from 'vitest'
 import { isTelegramError } from '../src/index.js'
 import { gate, running } from './support/setup.js'
@@ -95,11 +96,12 @@ test('a topic is answered in, and without it once it is deleted', async () => {
 })
 
 test('an agent that dies in the middle is asked again, and the half answer is written over', async () => {
+  const shown = gate()
   const { server, asked } = await running({
     async *answers({ attempt }) {
       yield text('the beginning')
       if (attempt === 1) {
-        await new Promise((resolve) => setTimeout(resolve, 200))
+        await shown.passed
         throw new Error('it died')
       }
       yield text(', and the end')
@@ -108,6 +110,8 @@ test('an agent that dies in the middle is asked again, and the half answer is wr
   })
   const chat = server.chat(7)
   chat.user().say('go')
+  await chat.answer('the beginning')
+  shown.open()
   await chat.answer('the beginning, and the end')
   expect(chat.answers).toHaveLength(1)
   expect(asked.all.map(({ id, attempt }) => `${id} ${attempt}`)).toEqual([
@@ -141,7 +145,7 @@ test('an error that an agent reports is told at once, and not tried again', asyn
 
 test('an agent that hangs is given up and asked again, and delays nobody else', async () => {
   const { server, asked } = await running({
-    pool: { timeouts: { silence: 150 } },
+    pool: { timeouts: { silence: 1_000 } },
     async *answers({ text: said, attempt }, _process, signal) {
       if (said !== 'hang' || attempt > 1) yield text(said)
       else await new Promise((resolve) => signal.addEventListener('abort', resolve))
@@ -184,10 +188,15 @@ test('an answer waits for a Telegram that is away', async () => {
   const chat = server.chat(7)
   chat.user().say('hello')
   await asked.count(1)
-  server.down()
+  const away: Fault = { type: 'drop' }
+  let tried = 0
+  server.subscribe((event) => {
+    if (event.type === 'fault' && event.fault === away) tried++
+  })
+  const back = server.fail(away, { method: 'sendMessage', times: Number.POSITIVE_INFINITY })
   more.open()
-  await new Promise((resolve) => setTimeout(resolve, 700))
-  server.up()
+  await server.until(() => tried === 2)
+  back()
   await chat.answer('hello')
   expect(asked.all).toHaveLength(1)
 })
