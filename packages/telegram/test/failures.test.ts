@@ -1,3 +1,4 @@
+import { readdir } from 'node:fs/promises'
 import { type AgentEvent, isTenantBoxError } from '@tenantbox/core'
 import type { Fault } from '@tenantbox/telegram/testing'
 import { expect, test } from 'vitest'
@@ -221,22 +222,32 @@ test('a text that Telegram refuses for good is dropped, and the next one is sent
   expect(asked.all).toHaveLength(2)
 })
 
-test('a chat that floods fills its own mailbox, is told so once, and delays nobody', async () => {
-  const more = gate()
-  const { server, warnings } = await running({
-    telegram: { onFailure: (error) => (isTenantBoxError(error, 'MAILBOX_FULL') ? 'too many' : undefined) },
-    async *answers({ text: said }) {
-      if (said.startsWith('flood')) await more.passed
-      yield text(said)
-      yield done
+test('a message whose last attempt fails is parked, its user told once, and the next one is handled', async () => {
+  const errors: unknown[] = []
+  const { server, dataDir, asked } = await running({
+    telegram: {
+      maxAttempts: 2,
+      onFailure: (error) => {
+        errors.push(watched('failure', error))
+        return 'sorry'
+      },
+    },
+    answers: ({ text: said }) => {
+      if (said === 'bad') throw new Error('it died')
+      return [text(said), done]
     },
   })
   const chat = server.chat(7)
-  const anna = chat.user()
-  for (let index = 0; index < 1_005; index++) anna.say(`flood ${index}`)
-  server.chat(8).user().say('hello')
-  await server.chat(8).answer('hello', { timeout: 60_000 })
-  await chat.answer('too many', { timeout: 60_000 })
-  await warnings.first(({ code, tenant }) => code === 'FLOODED' && tenant === '7')
-  expect(chat.answers).toHaveLength(1)
-}, 120_000)
+  chat.user().say('bad')
+  chat.user().say('good')
+  await chat.answer('good')
+  expect(asked.all.map(({ text: said, attempt }) => `${said} ${attempt}`)).toEqual([
+    'bad 1',
+    'bad 2',
+    'good 1',
+  ])
+  expect(chat.answers.map((answer) => answer.text)).toEqual(['sorry', 'good'])
+  expect(errors).toHaveLength(1)
+  const files = await readdir(dataDir, { recursive: true })
+  expect(files.filter((path) => path.includes('/mailbox/failed/'))).toHaveLength(1)
+})
