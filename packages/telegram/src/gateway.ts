@@ -1,40 +1,27 @@
 import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
-import { autoRetry } from '@grammyjs/auto-retry'
-import { type CallOptions, Mailbox, TenantBoxError, type Turn } from '@tenantbox/core'
+import { type CallOptions, TenantBoxError } from '@tenantbox/core'
 import type { Bot, Context } from 'grammy'
 import type { Update } from 'grammy/types'
-import { Albums } from './albums.js'
-import { Answering } from './answering.js'
-import { BroughtForward, EarlyHandling } from './brought-forward.js'
-import { orAbort } from './clock.js'
-import { TelegramError } from './errors.js'
-import { untilReached } from './first-contact.js'
-import { Flood } from './flood.js'
-import { grammySignal } from './grammy-signal.js'
-import { Intake } from './intake.js'
-import { dueId, fromJson, type Letter, type Say, sayId, sayOf, toJson, updateId } from './letter.js'
-import { LetterHandler, noChat } from './letter-handler.js'
-import { Migrations } from './migrations.js'
-import { NobodysUpdates } from './nobodys-updates.js'
-import { type ResolvedTelegramOptions, toMilliseconds } from './options.js'
-import { poll } from './poller.js'
-import { startReminders } from './reminders.js'
-import { RunningAnswers } from './running-answers.js'
-import type { TenantFlavor } from './tenant-context.js'
-import { TenantRecord } from './tenant-record.js'
-import { TokenScrubber } from './token.js'
-import { type Warn, warner } from './warnings.js'
-import { createWebhook, type Webhook } from './webhook.js'
-
-/** Telegram may say to wait for longer: then it is left to the message's next attempt. */
-const LONGEST_WAIT_S = 60
-
-/** What is there once the gateway is open. */
-interface Opened {
-  readonly intake: Intake
-  close(): Promise<void>
-}
+import { orAbort } from './common/clock.js'
+import { TelegramError } from './common/errors.js'
+import { grammySignal } from './common/grammy-signal.js'
+import { toMilliseconds } from './common/option-values.js'
+import { TokenScrubber } from './common/token.js'
+import { type Warn, warner } from './common/warnings.js'
+import { type Say, sayId, sayOf } from './handling/letter.js'
+import { noChat } from './handling/letter-handler.js'
+import type { TenantFlavor } from './handling/tenant-context.js'
+import { Letters, type MailboxBounds } from './letters.js'
+import { type Opened, open } from './opening.js'
+import type { ResolvedTelegramOptions } from './options.js'
+import { untilReached } from './receiving/first-contact.js'
+import { Migrations } from './receiving/migrations.js'
+import { NobodysUpdates } from './receiving/nobodys-updates.js'
+import { poll } from './receiving/poller.js'
+import { createWebhook, type Webhook } from './receiving/webhook.js'
+import { TenantRecord } from './sending/tenant-record.js'
+import { takeOver } from './take-over.js'
 
 type Phase =
   | { readonly name: 'new' }
@@ -44,36 +31,32 @@ type Phase =
 export class Gateway<C extends Context & TenantFlavor> {
   readonly #bot: Bot<C>
   readonly #options: ResolvedTelegramOptions<C>
-  readonly #scrubber: TokenScrubber
   readonly #warn: Warn
+  readonly #directory: string
   readonly #record: TenantRecord
-  readonly #running = new RunningAnswers()
-  readonly #broughtForward = new BroughtForward()
-  readonly #closing = new AbortController()
-  readonly #flood: Flood<C>
+  readonly #migrations: Migrations
   readonly #nobodys: NobodysUpdates<C>
-  readonly #mailbox: Mailbox
-  readonly #handler: LetterHandler<C>
-  #migrations: Migrations | undefined
+  readonly #letters: Letters<C>
+  readonly #closing = new AbortController()
   #phase: Phase = { name: 'new' }
 
-  constructor(bot: Bot<C>, options: ResolvedTelegramOptions<C>) {
-    const { pool, clock } = options
+  /** @param bounds @default the mailbox's */
+  constructor(bot: Bot<C>, options: ResolvedTelegramOptions<C>, bounds: MailboxBounds = {}) {
+    const { pool, clock, onWarning } = options
+    const scrubber = new TokenScrubber(bot.token)
+    const warn = warner(onWarning, clock.now, (error) => scrubber.error(error))
+    const closing = this.#closing.signal
     this.#bot = bot
     this.#options = options
-    this.#scrubber = new TokenScrubber(bot.token)
-    this.#warn = warner(options.onWarning, clock.now, (error) => this.#scrubber.error(error))
-    this.#record = new TenantRecord(pool.dataDir)
-    this.#flood = new Flood(bot.api, this.#warn, options.onFailure)
-    this.#nobodys = new NobodysUpdates(bot, this.#warn)
-    this.#handler = this.#makeHandler()
-    this.#mailbox = new Mailbox({
-      pool,
-      maxAttempts: options.maxAttempts,
-      handle: (turn) => this.#handleTurn(turn),
-      fromAgent: (say) => toJson({ kind: 'say', say: sayOf(say) }),
-    })
-    this.#takeOver()
+    this.#warn = warn
+    this.#directory = join(pool.dataDir, '.tenantbox', 'telegram')
+    const record = new TenantRecord(pool.dataDir)
+    const migrations = new Migrations(this.#directory)
+    this.#record = record
+    this.#migrations = migrations
+    this.#nobodys = new NobodysUpdates(bot, warn)
+    this.#letters = new Letters({ bot, options, scrubber, warn, record, migrations, closing, bounds })
+    takeOver(bot, scrubber, (update) => this.#letters.tenantOf(update))
   }
 
   async start({ signal, timeout }: CallOptions = {}): Promise<void> {
@@ -103,9 +86,7 @@ export class Gateway<C extends Context & TenantFlavor> {
         this.#warn(
           'NOT_STORED',
           'An update could not be stored. It stays at Telegram, which sends it again.',
-          {
-            cause,
-          },
+          { cause },
         )
         throw cause
       }
@@ -121,7 +102,7 @@ export class Gateway<C extends Context & TenantFlavor> {
     { id = randomUUID(), ...say }: { id?: string | undefined } & Say,
   ): Promise<void> {
     if (this.#record.places(tenant).length === 0) throw noChat(tenant)
-    await this.#postLetter(tenant, sayId(id), { kind: 'say', say: sayOf(say) })
+    await this.#letters.post(tenant, sayId(id), { kind: 'say', say: sayOf(say) })
   }
 
   close(): Promise<void> {
@@ -139,7 +120,7 @@ export class Gateway<C extends Context & TenantFlavor> {
       const opened = await was.opened.catch(() => undefined)
       await opened?.close()
     }
-    await this.#mailbox.close()
+    await this.#letters.close()
     await this.#nobodys.idle()
   }
 
@@ -156,135 +137,18 @@ export class Gateway<C extends Context & TenantFlavor> {
   }
 
   async #doOpen(): Promise<Opened> {
-    const { pool, gatherMs, clock, reminders } = this.#options
     const { signal } = this.#closing
-    await pool.start({ signal })
-    if (!this.#bot.isInited())
-      this.#bot.botInfo = await this.#reach((within) => this.#bot.api.getMe(grammySignal(within)), signal)
-    const directory = join(pool.dataDir, '.tenantbox', 'telegram')
-    const migrations = await Migrations.open(directory)
-    this.#migrations = migrations
-    const albums = new Albums({
-      directory: join(directory, 'albums'),
-      gatherMs,
-      clock,
-      post: (tenant, updates) => intake.takeAlbum(tenant, updates),
-      onFailure: (tenant, cause) =>
-        this.#warn('NOT_STORED', 'An album could not be stored. It is tried again.', { tenant, cause }),
-    })
-    const intake = this.#makeIntake(migrations, albums)
-    const undo: (() => Promise<void>)[] = [() => albums.close()]
-    const close = async (): Promise<void> => {
-      for (const step of undo.reverse()) await step()
-    }
-    try {
-      await albums.load()
-      if (reminders) {
-        const started = await startReminders({
-          pool,
-          stateDir: join(directory, 'scheduler'),
-          warn: this.#warn,
-          post: (due) => this.#postLetter(due.tenant, dueId(due), { kind: 'due', due }),
-        })
-        undo.push(() => started.close())
-      }
-      await this.#mailbox.start()
-      signal.throwIfAborted()
-    } catch (error) {
-      await close()
-      throw error
-    }
-    return { intake, close }
-  }
-
-  #makeIntake(migrations: Migrations, albums: Albums): Intake {
-    const { tenant, lane, gatherMs } = this.#options
-    return new Intake({
-      api: this.#bot.api,
-      me: this.#bot.botInfo,
-      migrations,
-      albums,
-      gathers: gatherMs > 0,
-      warn: this.#warn,
-      tenant,
-      lane,
-      post: (whose, updates, where) => this.#post(whose, updates, where),
-      arrived: (whose) => {
-        if (this.#options.whileAnswering === 'interrupt') this.#running.cancel(whose)
-      },
-      flooded: (whose, ctx, error) => this.#flood.met(whose, ctx as C, error),
-      handleDirectly: (update) => this.#nobodys.handle(update),
-    })
-  }
-
-  #makeHandler(): LetterHandler<C> {
-    const {
-      pool,
-      clock,
-      stream,
-      editEveryMs,
-      maxFileBytes,
-      render,
-      onFailure,
-      reminders,
-      tenant,
-      maxAttempts,
-    } = this.#options
-    const { api, token } = this.#bot
-    const answering = new Answering({
-      api,
-      pool,
-      clock,
-      record: this.#record,
-      running: this.#running,
-      warn: this.#warn,
-      stream,
-      editEveryMs,
-      maxFileBytes,
-      render,
-      onMoved: async (from, to) => this.#migrations?.add(from, to),
-    })
-    const scrubber = this.#scrubber
-    return new LetterHandler({
-      bot: this.#bot,
-      pool,
-      answering,
-      running: this.#running,
-      record: this.#record,
-      scrubber,
-      warn: this.#warn,
-      tenantIsChat: tenant === undefined,
-      downloads:
-        maxFileBytes === undefined ? undefined : { api, token, scrubber, clock, maxBytes: maxFileBytes },
-      maxAttempts,
-      onFailure,
-      reminders,
-    })
-  }
-
-  /** Makes the bot this gateway's. */
-  #takeOver(): void {
     const bot = this.#bot
-    bot.api.config.use(
-      autoRetry({
-        maxDelaySeconds: LONGEST_WAIT_S,
-        rethrowHttpErrors: true,
-        rethrowInternalServerErrors: true,
-      }),
-      this.#scrubber.transformer,
+    await this.#options.pool.start({ signal })
+    if (!bot.isInited())
+      bot.botInfo = await this.#reach((within) => bot.api.getMe(grammySignal(within)), signal)
+    return open(
+      {
+        ...{ bot, options: this.#options, warn: this.#warn, migrations: this.#migrations },
+        ...{ letters: this.#letters, nobodys: this.#nobodys, directory: this.#directory },
+      },
+      signal,
     )
-    bot.start = () =>
-      Promise.reject(
-        new TelegramError(
-          'NOT_STARTED_HERE',
-          'This bot is run by telegram(): call start() of what that returned. bot.start() would lose messages.',
-        ),
-      )
-    bot.use(async (ctx, next) => {
-      const tenant = this.#handler.tenantOf(ctx.update)
-      Object.defineProperty(ctx, 'tenant', { get: () => tenant ?? nobody(), configurable: true })
-      await next()
-    })
   }
 
   async #beginPolling(): Promise<void> {
@@ -300,31 +164,6 @@ export class Gateway<C extends Context & TenantFlavor> {
     })
   }
 
-  async #handleTurn(turn: Turn): Promise<void> {
-    if (await this.#broughtForward.wasHandled(turn.id)) return
-    this.#flood.over(turn.tenant)
-    await this.#handler.handle(turn, fromJson(turn.body))
-  }
-
-  async #post(
-    tenant: string,
-    updates: readonly [Update, ...Update[]],
-    lane: 'queue' | 'now',
-  ): Promise<{ duplicate: boolean }> {
-    const id = updateId(this.#bot.botInfo.id, updates[0])
-    const letter: Letter = { kind: 'updates', updates }
-    const post = () => this.#mailbox.post(tenant, { id, body: toJson(letter) })
-    if (lane === 'queue') return post()
-    return this.#broughtForward.begin(id, post, async () => {
-      using handling = new EarlyHandling(tenant, id, this.#options.pool, this.#closing.signal)
-      await this.#handler.handle(handling, letter)
-    })
-  }
-
-  async #postLetter(tenant: string, id: string, letter: Letter): Promise<void> {
-    await this.#mailbox.post(tenant, { id, body: toJson(letter) })
-  }
-
   #reach<T>(call: (signal: AbortSignal) => Promise<T>, signal: AbortSignal): Promise<T> {
     return untilReached(call, { clock: this.#options.clock, warn: this.#warn, signal })
   }
@@ -332,13 +171,6 @@ export class Gateway<C extends Context & TenantFlavor> {
 
 function closed(): TelegramError {
   return new TelegramError('CLOSED', 'This telegram gateway is closed. Make a new bot and gateway to go on.')
-}
-
-function nobody(): never {
-  throw new TelegramError(
-    'NO_TENANT',
-    'This update belongs to no tenant, or did not come by the gateway: there is no ctx.tenant.',
-  )
 }
 
 function startTimedOut(afterMs: number): TenantBoxError<'TIMEOUT'> {

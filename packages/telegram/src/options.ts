@@ -1,16 +1,9 @@
-import {
-  type AgentEvent,
-  type Clock,
-  type Duration,
-  type MessageInput,
-  TenantBoxError,
-  TenantPool,
-} from '@tenantbox/core'
+import { type AgentEvent, type Clock, type Duration, type MessageInput, TenantPool } from '@tenantbox/core'
 import type { Due } from '@tenantbox/workspace'
 import type { Context } from 'grammy'
-import ms, { type StringValue } from 'ms'
-import { systemClock } from './clock.js'
-import type { TelegramWarning } from './warnings.js'
+import { systemClock } from './common/clock.js'
+import { invalidOption, oneOf, positiveBytes, toMilliseconds } from './common/option-values.js'
+import type { TelegramWarning } from './common/warnings.js'
 
 export interface TelegramOptions<C extends Context> {
   pool: TenantPool
@@ -132,44 +125,5 @@ function resolveReminders(
   return ({ schedule }) => ({
     text: schedule.text,
     ...(schedule.payload === undefined ? {} : { data: schedule.payload }),
-  })
-}
-
-export function toMilliseconds(option: string, value: unknown): number {
-  const parsed =
-    typeof value === 'string' && /^\d+(\.\d+)?(ms|s|m|h|d)$/.test(value) ? ms(value as StringValue) : value
-  if (typeof parsed !== 'number' || !Number.isFinite(parsed) || parsed < 0)
-    throw invalidOption(option, "milliseconds or a duration such as '30m' (ms, s, m, h, d)", value)
-  return parsed
-}
-
-function positiveBytes(option: string, value: unknown): number {
-  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 1)
-    throw invalidOption(option, 'whole bytes', value)
-  return value
-}
-
-function oneOf<T extends string | false>(option: string, value: unknown, allowed: readonly T[]): T {
-  const found = allowed.find((one) => one === value)
-  if (found === undefined)
-    throw invalidOption(option, allowed.map((one) => JSON.stringify(one)).join(' or '), value)
-  return found
-}
-
-export function invalidOption(
-  option: string,
-  expected: string,
-  value: unknown,
-): TenantBoxError<'INVALID_OPTION'> {
-  const got =
-    typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean'
-      ? JSON.stringify(value).slice(0, 60)
-      : value === null
-        ? 'null'
-        : typeof value
-  return new TenantBoxError('INVALID_OPTION', `Option ${option} must be ${expected}, got ${got}.`, {
-    option,
-    expected,
-    got,
   })
 }

@@ -1,9 +1,9 @@
 import type { AgentFile, CallOptions } from '@tenantbox/core'
 import type { Bot, Context } from 'grammy'
 import { Gateway } from './gateway.js'
+import type { TenantFlavor } from './handling/tenant-context.js'
 import { resolveOptions, type TelegramOptions } from './options.js'
-import type { TenantFlavor } from './tenant-context.js'
-import type { Webhook } from './webhook.js'
+import type { Webhook } from './receiving/webhook.js'
 
 /** Runs a bot: what Telegram sends is durable before Telegram is told so, and the bot then handles it at least once. */
 export interface TelegramGateway {

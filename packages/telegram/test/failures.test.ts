@@ -1,4 +1,6 @@
+import { readdir } from 'node:fs/promises'
 import { type AgentEvent, isTenantBoxError } from '@tenantbox/core'
+import type { Fault } from '@tenantbox/telegram/testing'
 import { expect, test } from 'vitest'
 import { isTelegramError } from '../src/index.js'
 import { gate, running } from './support/setup.js'
@@ -95,11 +97,12 @@ test('a topic is answered in, and without it once it is deleted', async () => {
 })
 
 test('an agent that dies in the middle is asked again, and the half answer is written over', async () => {
+  const shown = gate()
   const { server, asked } = await running({
     async *answers({ attempt }) {
       yield text('the beginning')
       if (attempt === 1) {
-        await new Promise((resolve) => setTimeout(resolve, 200))
+        await shown.passed
         throw new Error('it died')
       }
       yield text(', and the end')
@@ -108,6 +111,8 @@ test('an agent that dies in the middle is asked again, and the half answer is wr
   })
   const chat = server.chat(7)
   chat.user().say('go')
+  await chat.answer('the beginning')
+  shown.open()
   await chat.answer('the beginning, and the end')
   expect(chat.answers).toHaveLength(1)
   expect(asked.all.map(({ id, attempt }) => `${id} ${attempt}`)).toEqual([
@@ -141,7 +146,7 @@ test('an error that an agent reports is told at once, and not tried again', asyn
 
 test('an agent that hangs is given up and asked again, and delays nobody else', async () => {
   const { server, asked } = await running({
-    pool: { timeouts: { silence: 150 } },
+    pool: { timeouts: { silence: 1_000 } },
     async *answers({ text: said, attempt }, _process, signal) {
       if (said !== 'hang' || attempt > 1) yield text(said)
       else await new Promise((resolve) => signal.addEventListener('abort', resolve))
@@ -184,10 +189,15 @@ test('an answer waits for a Telegram that is away', async () => {
   const chat = server.chat(7)
   chat.user().say('hello')
   await asked.count(1)
-  server.down()
+  const away: Fault = { type: 'drop' }
+  let tried = 0
+  server.subscribe((event) => {
+    if (event.type === 'fault' && event.fault === away) tried++
+  })
+  const back = server.fail(away, { method: 'sendMessage', times: Number.POSITIVE_INFINITY })
   more.open()
-  await new Promise((resolve) => setTimeout(resolve, 700))
-  server.up()
+  await server.until(() => tried === 2)
+  back()
   await chat.answer('hello')
   expect(asked.all).toHaveLength(1)
 })
@@ -212,22 +222,32 @@ test('a text that Telegram refuses for good is dropped, and the next one is sent
   expect(asked.all).toHaveLength(2)
 })
 
-test('a chat that floods fills its own mailbox, is told so once, and delays nobody', async () => {
-  const more = gate()
-  const { server, warnings } = await running({
-    telegram: { onFailure: (error) => (isTenantBoxError(error, 'MAILBOX_FULL') ? 'too many' : undefined) },
-    async *answers({ text: said }) {
-      if (said.startsWith('flood')) await more.passed
-      yield text(said)
-      yield done
+test('a message whose last attempt fails is parked, its user told once, and the next one is handled', async () => {
+  const errors: unknown[] = []
+  const { server, dataDir, asked } = await running({
+    telegram: {
+      maxAttempts: 2,
+      onFailure: (error) => {
+        errors.push(watched('failure', error))
+        return 'sorry'
+      },
+    },
+    answers: ({ text: said }) => {
+      if (said === 'bad') throw new Error('it died')
+      return [text(said), done]
     },
   })
   const chat = server.chat(7)
-  const anna = chat.user()
-  for (let index = 0; index < 1_005; index++) anna.say(`flood ${index}`)
-  server.chat(8).user().say('hello')
-  await server.chat(8).answer('hello', { timeout: 60_000 })
-  await chat.answer('too many', { timeout: 60_000 })
-  await warnings.first(({ code, tenant }) => code === 'FLOODED' && tenant === '7')
-  expect(chat.answers).toHaveLength(1)
-}, 120_000)
+  chat.user().say('bad')
+  chat.user().say('good')
+  await chat.answer('good')
+  expect(asked.all.map(({ text: said, attempt }) => `${said} ${attempt}`)).toEqual([
+    'bad 1',
+    'bad 2',
+    'good 1',
+  ])
+  expect(chat.answers.map((answer) => answer.text)).toEqual(['sorry', 'good'])
+  expect(errors).toHaveLength(1)
+  const files = await readdir(dataDir, { recursive: true })
+  expect(files.filter((path) => path.includes('/mailbox/failed/'))).toHaveLength(1)
+})

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { renderMarkdown } from '../src/markdown.js'
+import { renderMarkdown } from '../src/text/markdown.js'
 
 /** The text, and what of it is formatted: `bold(text)`. */
 function shown(markdown: string): { text: string; formats: string[] } {

@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import type { MessageEntity } from 'grammy/types'
 import { expect, test } from 'vitest'
-import type { Formatted } from '../src/formatted.js'
-import { MESSAGE_LIMIT, split } from '../src/split.js'
+import type { Formatted } from '../src/text/formatted.js'
+import { MESSAGE_LIMIT, split } from '../src/text/split.js'
 
 const text = fc
   .array(
@@ -134,4 +134,10 @@ test('at most 100 entities in one message, as Telegram ignores the rest', () => 
 test('a text of nothing that could be cut well', () => {
   const parts = split({ text: '👍'.repeat(5000), entities: [] })
   expect(parts.every((part) => part.text.length <= MESSAGE_LIMIT && part.text.isWellFormed())).toBe(true)
+})
+
+test('code that begins with an empty line, at the very beginning', () => {
+  const text = '\n\nab'
+  const entities: MessageEntity[] = [{ type: 'pre', offset: 0, length: text.length }]
+  expect(split({ text, entities }, 2).map((part) => part.text)).toEqual(['\n\n', 'ab'])
 })

@@ -7,13 +7,10 @@ import { MemoryEngine, type MemoryProcess } from '@tenantbox/core/testing'
 import { BotApiServer, type BotApiServerOptions } from '@tenantbox/telegram/testing'
 import { Bot, type Context } from 'grammy'
 import { afterEach } from 'vitest'
-import {
-  type TelegramGateway,
-  type TelegramOptions,
-  type TelegramWarning,
-  type TenantFlavor,
-  telegram,
-} from '../../src/index.js'
+import { Gateway } from '../../src/gateway.js'
+import type { TelegramGateway, TelegramOptions, TelegramWarning, TenantFlavor } from '../../src/index.js'
+import type { MailboxBounds } from '../../src/letters.js'
+import { resolveOptions } from '../../src/options.js'
 import { Log } from './log.js'
 import { TOKEN, watched } from './token-watch.js'
 
@@ -48,7 +45,10 @@ export interface Running {
 export interface SetupOptions {
   readonly answers?: Answers
   readonly server?: BotApiServerOptions
+  /** Where the pool's folder is made. @default the temporary folder */
+  readonly disk?: string
   readonly pool?: Partial<PoolOptions>
+  readonly mailbox?: MailboxBounds
   readonly telegram?: Partial<TelegramOptions<TestContext>>
   /** @default every message and edited message is answered */
   readonly handlers?: (bot: Bot<TestContext>) => void
@@ -64,8 +64,8 @@ export function atEnd(cleanup: () => Promise<unknown> | unknown): void {
   cleanups.push(cleanup)
 }
 
-export async function temporaryFolder(): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'tbx-tg-'))
+export async function temporaryFolder(below = tmpdir()): Promise<string> {
+  const folder = await mkdtemp(join(below, 'tbx-tg-'))
   atEnd(() => spawnSync('rm', ['-rf', folder]))
   return folder
 }
@@ -76,7 +76,7 @@ function* echo({ text }: AgentMessage): Iterable<AgentEvent> {
 }
 
 export async function setup(options: SetupOptions = {}): Promise<Setup> {
-  const dataDir = await temporaryFolder()
+  const dataDir = await temporaryFolder(options.disk)
   const server = await BotApiServer.start({ token: TOKEN, ...options.server })
   atEnd(() => server.close())
   const asked: Setup['asked'] = new Log()
@@ -95,13 +95,14 @@ export async function setup(options: SetupOptions = {}): Promise<Setup> {
     })
     pool.on('warning', (warning) => watched('pool warning', warning))
     const bot = new Bot<TestContext>(server.token, { client: { apiRoot: server.url } })
-    const tg = telegram(bot, {
+    const resolved = resolveOptions({
       pool,
       editEvery: 50,
       gather: 100,
       onWarning: (warning) => warnings.add(watched('warning', warning)),
       ...options.telegram,
     })
+    const tg = new Gateway(bot, resolved, options.mailbox)
     const handlers =
       options.handlers ??
       ((one) => one.on(['message', 'edited_message', 'channel_post'], (ctx) => ctx.tenant.answer()))

@@ -1,9 +1,9 @@
 import type { Clock } from '@tenantbox/core'
 import type { Api, InputFile } from 'grammy'
-import { Backoff, sleep } from './clock.js'
-import { TelegramError } from './errors.js'
-import type { Formatted } from './formatted.js'
-import { grammySignal } from './grammy-signal.js'
+import { Backoff, sleep } from '../common/clock.js'
+import { TelegramError } from '../common/errors.js'
+import { grammySignal } from '../common/grammy-signal.js'
+import type { Formatted } from '../text/formatted.js'
 import type { Place } from './place.js'
 import { type Refusal, refusalOf } from './refusal.js'
 

@@ -1,7 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Update } from 'grammy/types'
-import { invalidOption } from './options.js'
+import { invalidOption } from '../common/option-values.js'
 
 const SECRET_HEADER = 'x-telegram-bot-api-secret-token'
 const SECRET = /^[A-Za-z0-9_-]{1,256}$/

@@ -1,5 +1,5 @@
 import type { Message } from 'grammy/types'
-import { safeName } from './file-name.js'
+import { safeName } from '../common/file-name.js'
 
 /** A file that a message brings, before it is fetched. */
 export interface Attachment {

@@ -1,5 +1,5 @@
 import type { Api, Context } from 'grammy'
-import type { Warn } from './warnings.js'
+import type { Warn } from '../common/warnings.js'
 
 /** Tells users, once, that they have written more than can be kept for them. */
 export class Flood<C extends Context> {

@@ -1,6 +1,6 @@
 import type { TenantPool } from '@tenantbox/core'
 import { type Due, Scheduler } from '@tenantbox/workspace'
-import type { Warn } from './warnings.js'
+import type { Warn } from '../common/warnings.js'
 
 export interface RemindersOptions {
   readonly pool: TenantPool

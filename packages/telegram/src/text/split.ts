@@ -47,9 +47,9 @@ function cutBefore(text: string, entities: readonly MessageEntity[], from: numbe
   const startOfCharacter = (at: number): number => from + (segments.containing(at - from)?.index ?? at - from)
   for (const separator of SEPARATORS) {
     let inCode: number | undefined
-    for (let cut = end + 1; cut > earliest; ) {
+    for (let cut = end + 1; cut - 1 - separator.length >= from; ) {
       cut = text.lastIndexOf(separator, cut - 1 - separator.length) + separator.length
-      if (cut <= earliest || cut < separator.length) break
+      if (cut <= earliest) break
       if (startOfCharacter(cut) !== cut) continue
       if (!isInCode(entities, cut)) return cut
       inCode ??= cut

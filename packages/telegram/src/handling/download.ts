@@ -2,10 +2,10 @@ import { pipeline } from 'node:stream/promises'
 import { type Clock, TenantBoxError } from '@tenantbox/core'
 import type { Workspace } from '@tenantbox/workspace'
 import type { Api } from 'grammy'
+import { TelegramError } from '../common/errors.js'
+import { grammySignal } from '../common/grammy-signal.js'
+import type { TokenScrubber } from '../common/token.js'
 import type { Attachment } from './attachments.js'
-import { TelegramError } from './errors.js'
-import { grammySignal } from './grammy-signal.js'
-import type { TokenScrubber } from './token.js'
 
 /** The longest silence of Telegram's while a file is fetched. */
 const SILENCE_MS = 30_000

@@ -1,7 +1,7 @@
 import type { AgentFile, AgentMessage } from '@tenantbox/core'
 import type { Context } from 'grammy'
+import { type Place, threadOf } from '../sending/place.js'
 import { type Attachment, attachmentOf } from './attachments.js'
-import { type Place, threadOf } from './place.js'
 
 /** Where in the workspace the files are that users send. */
 const INBOX = 'inbox'

@@ -1,9 +1,9 @@
 import { isTenantBoxError } from '@tenantbox/core'
 import { type Api, Context } from 'grammy'
 import type { Update, UserFromGetMe } from 'grammy/types'
+import type { Warn } from '../common/warnings.js'
 import type { Albums } from './albums.js'
 import type { Migrations } from './migrations.js'
-import type { Warn } from './warnings.js'
 
 /** What taking updates in needs of the gateway. */
 export interface IntakeHost {

@@ -3,12 +3,12 @@ import type { Readable } from 'node:stream'
 import { type AgentFile, TenantBoxError } from '@tenantbox/core'
 import type { Workspace } from '@tenantbox/workspace'
 import { InputFile } from 'grammy'
-import { safeName } from './file-name.js'
-import { isBlank, plain } from './formatted.js'
-import { renderMarkdown } from './markdown.js'
+import { safeName } from '../common/file-name.js'
+import { isBlank, plain } from '../text/formatted.js'
+import { renderMarkdown } from '../text/markdown.js'
+import { CAPTION_LIMIT, split } from '../text/split.js'
 import type { Outgoing } from './outgoing.js'
 import { ownErrorOf, refusalOf } from './refusal.js'
-import { CAPTION_LIMIT, split } from './split.js'
 
 const PHOTOS = /^image\/(jpeg|png|webp)$/
 const PHOTO_NAMES = /\.(jpe?g|png|webp)$/i

@@ -1,7 +1,7 @@
 import type { Bot, Context } from 'grammy'
 import { BotError } from 'grammy'
 import type { Update } from 'grammy/types'
-import type { Warn } from './warnings.js'
+import type { Warn } from '../common/warnings.js'
 
 /** One more at the same time is dropped. */
 const AT_ONCE = 100

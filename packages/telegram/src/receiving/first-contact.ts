@@ -1,9 +1,9 @@
 import type { Clock } from '@tenantbox/core'
 import { GrammyError } from 'grammy'
-import { Backoff, sleep } from './clock.js'
-import { TelegramError } from './errors.js'
-import { refusalOf } from './refusal.js'
-import type { Warn } from './warnings.js'
+import { Backoff, sleep } from '../common/clock.js'
+import { TelegramError } from '../common/errors.js'
+import type { Warn } from '../common/warnings.js'
+import { refusalOf } from '../sending/refusal.js'
 
 const FIRST_RETRY_MS = 500
 const LONGEST_RETRY_MS = 30_000

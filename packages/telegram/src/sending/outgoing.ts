@@ -1,5 +1,5 @@
+import type { Formatted } from '../text/formatted.js'
 import type { Chat, Urgency } from './chat.js'
-import type { Formatted } from './formatted.js'
 import type { Place } from './place.js'
 import { refusalOf } from './refusal.js'
 import type { SentTurn } from './tenant-record.js'

@@ -1,9 +1,9 @@
 import { type Clock, isTenantBoxError } from '@tenantbox/core'
 import { type Api, GrammyError } from 'grammy'
 import type { Update } from 'grammy/types'
-import { Backoff, sleep } from './clock.js'
-import { grammySignal } from './grammy-signal.js'
-import type { Warn } from './warnings.js'
+import { Backoff, sleep } from '../common/clock.js'
+import { grammySignal } from '../common/grammy-signal.js'
+import type { Warn } from '../common/warnings.js'
 
 /** How long Telegram holds a request open when there is nothing new. */
 const LONG_POLL_S = 30

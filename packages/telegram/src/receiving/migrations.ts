@@ -8,17 +8,15 @@ const FILE = 'migrations.json'
 /** Which chat a supergroup was before: it stays the tenant that it was. */
 export class Migrations {
   readonly #path: string
-  readonly #origins: Map<number, number>
+  readonly #origins = new Map<number, number>()
 
-  private constructor(path: string, origins: Map<number, number>) {
-    this.#path = path
-    this.#origins = origins
+  constructor(directory: string) {
+    this.#path = join(directory, FILE)
   }
 
-  static async open(directory: string): Promise<Migrations> {
-    await mkdir(directory, { recursive: true, mode: 0o700 })
-    const path = join(directory, FILE)
-    return new Migrations(path, new Map(await readPairs(path)))
+  async load(): Promise<void> {
+    await mkdir(dirname(this.#path), { recursive: true, mode: 0o700 })
+    for (const [to, origin] of await readPairs(this.#path)) this.#origins.set(to, origin)
   }
 
   /** The id that the chat had when it first came. */

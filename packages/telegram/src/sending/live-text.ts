@@ -1,11 +1,11 @@
 import { randomInt } from 'node:crypto'
 import type { CancelTimer, Clock } from '@tenantbox/core'
+import { type Formatted, isBlank, isSame } from '../text/formatted.js'
+import { renderMarkdown } from '../text/markdown.js'
+import { split } from '../text/split.js'
 import type { Urgency } from './chat.js'
-import { type Formatted, isBlank, isSame } from './formatted.js'
-import { renderMarkdown } from './markdown.js'
 import type { Outgoing, Sent } from './outgoing.js'
 import { refusalOf } from './refusal.js'
-import { split } from './split.js'
 
 export interface LiveTextOptions {
   readonly outgoing: Outgoing
