@@ -20,8 +20,8 @@ export class Agents {
     this.#world = world
     const agent = (request: Request, process: MemoryProcess): Promise<Response> => this.#answer(request, process)
     this.images = {
-      'good:1': { agent },
-      'good:2': { agent },
+      'good:1': { agent, main },
+      'good:2': { agent, main },
       'exits:1': { agent: false, main: () => 1 },
       'mute:1': { agent: () => say('not yet', 503) },
     }
@@ -58,6 +58,14 @@ export class Agents {
     over()
     return say(`${tenant}: ${text}`)
   }
+}
+
+/** What an agent logs when it is ready. */
+export const READY = 'listening'
+
+function main({ stdout, signal }: MemoryProcess): Promise<number> {
+  stdout.write(`${READY}\n`)
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(143), { once: true }))
 }
 
 /** Every request dials anew: how long a connection is kept is measured by the machine's clock. */

@@ -65,9 +65,9 @@ export class Callers {
   ensure(gateway: Gateway, tenant: string, timeout: number | undefined): void {
     this.begin(gateway, 'ensure', tenant, async (signal) => {
       const box = await gateway.pool.ensure(tenant, { signal, timeout })
+      if (gateway.process.killed) return
       this.handles.set(tenant, { box, gateway })
       this.used(tenant)
-      return box
     })
   }
 

@@ -8,6 +8,8 @@ export interface Conditions {
   readonly minUptime: number
   readonly pauseAfter: number | false
   readonly removeAfter: number | false
+  /** By HTTP as most agents are, or by a line of the log, which takes a tenth of the time. */
+  readonly ready: 'agent' | 'log'
   readonly onDrift: 'next-wake' | 'keep'
   /** How the app's own callbacks behave: the listeners, the veto and `perTenant`. */
   readonly callbacks: 'none' | 'well' | 'throw'
@@ -22,6 +24,7 @@ export const anyConditions: fc.Arbitrary<Conditions> = fc.record({
   minUptime: fc.constantFrom(0, 5_000),
   pauseAfter: fc.constantFrom<number | false>(false, 30_000),
   removeAfter: fc.constantFrom<number | false>(false, 600_000),
+  ready: fc.constantFrom('log', 'log', 'log', 'agent'),
   onDrift: fc.constantFrom('next-wake', 'next-wake', 'keep'),
   callbacks: fc.constantFrom('none', 'well', 'throw'),
   slowDisk: fc.boolean(),

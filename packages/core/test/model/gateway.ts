@@ -32,7 +32,7 @@ export class Gateway {
       dataDir: process.dataDir,
       clock: process.clock,
       lock,
-      box: { image: world.image },
+      box: world.spec,
       idle: { pauseAfter, stopAfter: STOP_AFTER, removeAfter, ...(callbacks === 'none' ? {} : { veto: this.#veto }) },
       capacity: { maxRunning, maxQueued, minUptime, queueTimeout: QUEUE_TIMEOUT, maxStarting: 2 },
       timeouts: { wake: WAKE_TIMEOUT, connect: 2_000, firstByte: 20_000, silence: 20_000, lease: LEASE_TIMEOUT },

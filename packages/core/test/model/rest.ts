@@ -13,7 +13,8 @@ const STEP = 5_000
 export async function comeToRest(world: World): Promise<void> {
   await world.calmDown()
   const gateway = await lastGateway(world)
-  gateway.pool.update({ box: { image: 'good:1' } })
+  world.image = 'good:1'
+  gateway.pool.update({ box: world.spec })
   for (const work of world.callers.working) work.finish()
   await until(world, 'every caller has an answer', () => world.callers.waiting.size === 0)
   // A box of a bad release is kept as long as nobody takes it away.
@@ -40,8 +41,11 @@ async function lastGateway(world: World): Promise<Gateway> {
   if (!world.gateway) begin(world)
   const { gateway } = world
   if (!gateway) throw new Error('there is no process')
-  if (!gateway.opened) gateway.start()
-  await until(world, 'the pool is open', () => gateway.opened)
+  // A start that failed can be repeated.
+  await until(world, 'the pool is open', () => {
+    if (!gateway.opened && world.callers.waiting.size === 0) gateway.start()
+    return gateway.opened
+  })
   return gateway
 }
 

@@ -1,8 +1,8 @@
 import type { Scheduler } from 'fast-check'
 import type { DriverEvent } from '../../src/driver.js'
-import type { PoolEvents } from '../../src/index.js'
+import type { PoolEvents, PoolOptions } from '../../src/index.js'
 import { type DriverCallInfo, MemoryEngine, type MemoryBox, type Moment, testClock } from '../../src/testing/index.js'
-import { Agents } from './agents.js'
+import { Agents, READY } from './agents.js'
 import { Callers, type Settled } from './callers.js'
 import type { Conditions } from './conditions.js'
 import { Gateway } from './gateway.js'
@@ -63,6 +63,12 @@ export class World {
 
   get isTroubled(): boolean {
     return !this.#calm
+  }
+
+  /** What boxes are to be made of now. */
+  get spec(): PoolOptions['box'] {
+    const { ready } = this.conditions
+    return { image: this.image, ready: ready === 'log' ? { log: READY } : ready }
   }
 
   /** The scheduler decides when this goes on. */

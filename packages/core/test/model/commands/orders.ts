@@ -41,7 +41,7 @@ export const orderSteps: fc.Arbitrary<Step> = fc.oneof(
   fc.constantFrom('good:1', 'good:2', 'exits:1', 'mute:1').map((image) =>
     served(`release(${image})`, (gateway, world) => {
       world.image = image
-      gateway.pool.update({ box: { image } })
+      gateway.pool.update({ box: world.spec })
     }),
   ),
 )

@@ -19,7 +19,8 @@ export const transitions: KeptPromise = {
       if (info && (info.state !== to || info.generation !== generation))
         broken(`${tenant} is ${info.state} (${info.generation}), and the event says ${to} (${generation})`)
     })
-    watchers.called.push(() => {
+    watchers.called.push((_, moment) => {
+      if (moment !== 'before') return
       for (const [gateway, known] of states)
         for (const [tenant, state] of gateway.process.killed ? [] : known) {
           const now = gateway.pool.get(tenant)?.state ?? 'absent'
