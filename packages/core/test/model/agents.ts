@@ -18,7 +18,8 @@ export class Agents {
 
   constructor(world: World) {
     this.#world = world
-    const agent = (request: Request, process: MemoryProcess): Promise<Response> => this.#answer(request, process)
+    const agent = (request: Request, process: MemoryProcess): Promise<Response> =>
+      this.#answer(request, process)
     this.images = {
       'good:1': { agent, main },
       'good:2': { agent, main },

@@ -51,7 +51,8 @@ export class Callers {
     this.waiting.add(call)
     const settle = (outcome: Settled['outcome']): void => {
       this.waiting.delete(call)
-      if (!gateway.process.killed) for (const watch of this.#world.watchers.settled) watch({ ...call, outcome })
+      if (!gateway.process.killed)
+        for (const watch of this.#world.watchers.settled) watch({ ...call, outcome })
     }
     work(controller.signal).then(
       (value) => {
@@ -101,7 +102,9 @@ export class Callers {
 
   send(gateway: Gateway, tenant: string): void {
     const text = `message ${++this.#texts}`
-    this.begin(gateway, `send ${text}`, tenant, (signal) => gateway.pool.send(tenant, text, { signal }).text())
+    this.begin(gateway, `send ${text}`, tenant, (signal) =>
+      gateway.pool.send(tenant, text, { signal }).text(),
+    )
   }
 
   /** An operation of a handle that may be old. */

@@ -98,7 +98,9 @@ export async function open(path: Path, flags: string | number, mode?: number): P
 
 export const chmod = call('chmod', fs.chmodSync)
 export const lstat = call('lstat', (path: Path, options?: fs.StatSyncOptions) => fs.lstatSync(path, options))
-export const mkdir = call('mkdir', (path: Path, options?: fs.MakeDirectoryOptions) => fs.mkdirSync(path, options))
+export const mkdir = call('mkdir', (path: Path, options?: fs.MakeDirectoryOptions) =>
+  fs.mkdirSync(path, options),
+)
 export const opendir = call('read', (path: Path) =>
   fs.readdirSync(path, { withFileTypes: true, encoding: 'latin1' }),
 )

@@ -4,7 +4,17 @@ import { LEASE_TIMEOUT, QUEUE_TIMEOUT, STOP_AFTER, WAKE_TIMEOUT } from './condit
 import type { HostProcess } from './host.js'
 import type { World } from './world.js'
 
-const EVENTS = ['transition', 'ready', 'lease', 'queue', 'pull', 'engine', 'lock', 'quota', 'warning'] as const
+const EVENTS = [
+  'transition',
+  'ready',
+  'lease',
+  'queue',
+  'pull',
+  'engine',
+  'lock',
+  'quota',
+  'warning',
+] as const
 
 /** One process with a pool. */
 export class Gateway {
@@ -33,9 +43,20 @@ export class Gateway {
       clock: process.clock,
       lock,
       box: world.spec,
-      idle: { pauseAfter, stopAfter: STOP_AFTER, removeAfter, ...(callbacks === 'none' ? {} : { veto: this.#veto }) },
+      idle: {
+        pauseAfter,
+        stopAfter: STOP_AFTER,
+        removeAfter,
+        ...(callbacks === 'none' ? {} : { veto: this.#veto }),
+      },
       capacity: { maxRunning, maxQueued, minUptime, queueTimeout: QUEUE_TIMEOUT, maxStarting: 2 },
-      timeouts: { wake: WAKE_TIMEOUT, connect: 2_000, firstByte: 20_000, silence: 20_000, lease: LEASE_TIMEOUT },
+      timeouts: {
+        wake: WAKE_TIMEOUT,
+        connect: 2_000,
+        firstByte: 20_000,
+        silence: 20_000,
+        lease: LEASE_TIMEOUT,
+      },
       ...(callbacks === 'none' ? {} : { perTenant: this.#perTenant }),
       onDrift: conditions.onDrift,
       onClose: conditions.onClose,

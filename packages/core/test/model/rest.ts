@@ -94,7 +94,8 @@ function agree(world: World, { pool }: Gateway): void {
   for (const tenant of TENANTS) {
     const known = pool.get(tenant)?.state
     const real = world.engine.box(tenant)?.state
-    if (known !== real) world.break('after trouble', `${tenant} is ${real} at the engine, and ${known} for the pool`)
+    if (known !== real)
+      world.break('after trouble', `${tenant} is ${real} at the engine, and ${known} for the pool`)
   }
 }
 
@@ -106,7 +107,8 @@ async function putAway(world: World): Promise<void> {
   const expected = { keep: undefined, stop: 'stopped', remove: 'removed' }[world.conditions.onClose]
   for (const tenant of TENANTS) {
     const state = world.engine.box(tenant)?.state ?? 'removed'
-    if (expected !== undefined && state !== expected) world.break('after trouble', `${tenant} was left ${state} by close`)
+    if (expected !== undefined && state !== expected)
+      world.break('after trouble', `${tenant} was left ${state} by close`)
   }
 }
 

@@ -18,7 +18,9 @@ export class Uses {
 
   /** The last moment up to `at` at which the box was in use. */
   lastUntil(tenant: string, at: number): number | undefined {
-    const moments = (this.#uses.get(tenant) ?? []).filter(({ from }) => from <= at).map(({ to }) => Math.min(to, at))
+    const moments = (this.#uses.get(tenant) ?? [])
+      .filter(({ from }) => from <= at)
+      .map(({ to }) => Math.min(to, at))
     return moments.length === 0 ? undefined : Math.max(...moments)
   }
 

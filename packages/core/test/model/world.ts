@@ -1,7 +1,13 @@
 import type { Scheduler } from 'fast-check'
 import type { DriverEvent } from '../../src/driver.js'
 import type { PoolEvents, PoolOptions } from '../../src/index.js'
-import { type DriverCallInfo, MemoryEngine, type MemoryBox, type Moment, testClock } from '../../src/testing/index.js'
+import {
+  type DriverCallInfo,
+  type MemoryBox,
+  MemoryEngine,
+  type Moment,
+  testClock,
+} from '../../src/testing/index.js'
 import { Agents, READY } from './agents.js'
 import { Callers, type Settled } from './callers.js'
 import type { Conditions } from './conditions.js'
@@ -77,7 +83,11 @@ export class World {
   }
 
   spawn(lock: 'fail' | 'wait' = 'fail'): Gateway {
-    const gateway = new Gateway(this, this.host.spawn((step) => this.#slowDisk(step)), lock)
+    const gateway = new Gateway(
+      this,
+      this.host.spawn((step) => this.#slowDisk(step)),
+      lock,
+    )
     this.gateways.push(gateway)
     return gateway
   }

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { TENANTS } from '../conditions.js'
-import { served, Step } from './step.js'
+import { Step, served } from './step.js'
 
 const anyTenant = fc.constantFrom(...TENANTS)
 const anyTimeout = fc.constantFrom(undefined, undefined, 3_000, 30_000)
@@ -10,19 +10,23 @@ export const callerSteps: fc.Arbitrary<Step> = fc.oneof(
   fc
     .tuple(anyTenant, anyTimeout)
     .map(([tenant, timeout]) =>
-      served(`ensure(${tenant}, ${timeout})`, (gateway, { callers }) => callers.ensure(gateway, tenant, timeout)),
+      served(`ensure(${tenant}, ${timeout})`, (gateway, { callers }) =>
+        callers.ensure(gateway, tenant, timeout),
+      ),
     ),
   fc
     .tuple(anyTenant, anyTimeout)
     .map(([tenant, timeout]) =>
       served(`use(${tenant}, ${timeout})`, (gateway, { callers }) => callers.use(gateway, tenant, timeout)),
     ),
-  fc
-    .nat({ max: 5 })
-    .map(
-      (n) =>
-        new Step(`finish(${n})`, ({ callers }) => pick([...callers.working], n)?.finish(), ({ callers }) => callers.working.size > 0),
-    ),
+  fc.nat({ max: 5 }).map(
+    (n) =>
+      new Step(
+        `finish(${n})`,
+        ({ callers }) => pick([...callers.working], n)?.finish(),
+        ({ callers }) => callers.working.size > 0,
+      ),
+  ),
   anyTenant.map((tenant) =>
     served(`send(${tenant})`, (gateway, { callers }) => callers.send(gateway, tenant)),
   ),
@@ -32,16 +36,14 @@ export const callerSteps: fc.Arbitrary<Step> = fc.oneof(
       if (gateway.pool.touch(tenant)) callers.used(tenant)
     }),
   ),
-  fc
-    .nat({ max: 5 })
-    .map(
-      (n) =>
-        new Step(
-          `give up(${n})`,
-          ({ callers }) => pick([...callers.waiting], n)?.controller.abort(new GaveUp()),
-          ({ callers }) => callers.waiting.size > 0,
-        ),
-    ),
+  fc.nat({ max: 5 }).map(
+    (n) =>
+      new Step(
+        `give up(${n})`,
+        ({ callers }) => pick([...callers.waiting], n)?.controller.abort(new GaveUp()),
+        ({ callers }) => callers.waiting.size > 0,
+      ),
+  ),
 )
 
 /** Why a caller no longer waits. */

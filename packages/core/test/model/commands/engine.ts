@@ -33,23 +33,36 @@ const anyCall = fc.record({
 export const engineSteps: fc.Arbitrary<Step> = fc.oneof(
   fc.constantFrom('keep' as const, 'keep' as const, 'stop' as const).map(
     (boxes) =>
-      new Step(`engine is lost(${boxes} boxes)`, (world) => {
-        world.engine.down({ boxes })
-        world.engineIsUp = false
-      }, (world) => world.engineIsUp),
+      new Step(
+        `engine is lost(${boxes} boxes)`,
+        (world) => {
+          world.engine.down({ boxes })
+          world.engineIsUp = false
+        },
+        (world) => world.engineIsUp,
+      ),
   ),
   fc.constant(
-    new Step('engine is back', (world) => {
-      world.engine.up()
-      world.engineIsUp = true
-    }, (world) => !world.engineIsUp),
+    new Step(
+      'engine is back',
+      (world) => {
+        world.engine.up()
+        world.engineIsUp = true
+      },
+      (world) => !world.engineIsUp,
+    ),
   ),
   fc
     .tuple(anyCall, fc.constantFrom('odd', 'unavailable'), fc.constantFrom(1, 1, 3))
     .map(
       ([{ operation, at }, kind, times]) =>
         new Step(`fail(${operation} ${at}, ${kind}, ${times})`, (world) =>
-          world.fault(world.engine.faults.fail(operation, kind === 'odd' ? new EngineError() : unavailable(), { at, times })),
+          world.fault(
+            world.engine.faults.fail(operation, kind === 'odd' ? new EngineError() : unavailable(), {
+              at,
+              times,
+            }),
+          ),
         ),
     ),
   anyCall.map(
@@ -67,7 +80,11 @@ export const engineSteps: fc.Arbitrary<Step> = fc.oneof(
 const ANSWER_WITHIN = 8_000
 
 /** The next call is not answered, which its driver notices by and by. */
-function hang({ engine, clock, fault }: World, operation: DriverOperation, at: 'before' | 'during' | 'after'): void {
+function hang(
+  { engine, clock, fault }: World,
+  operation: DriverOperation,
+  at: 'before' | 'during' | 'after',
+): void {
   const { faults } = engine
   const stop = faults.intercept(async (call, moment) => {
     if (call.operation !== operation || moment !== at) return

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { TENANTS } from '../conditions.js'
-import { served, type Step } from './step.js'
+import { type Step, served } from './step.js'
 
 const anyOrder = fc.record({
   tenant: fc.constantFrom(...TENANTS),
@@ -30,7 +30,9 @@ export const orderSteps: fc.Arbitrary<Step> = fc.oneof(
   ),
   anyOrder.map(({ tenant, ...options }) =>
     served(`refresh(${tenant}, ${show(options)})`, (gateway, { callers }) =>
-      callers.begin(gateway, 'refresh', tenant, (signal) => gateway.pool.refresh(tenant, { ...options, signal })),
+      callers.begin(gateway, 'refresh', tenant, (signal) =>
+        gateway.pool.refresh(tenant, { ...options, signal }),
+      ),
     ),
   ),
   fc.constant(

@@ -11,7 +11,9 @@ const anyTenant = fc.constantFrom(...TENANTS)
 export const outsideSteps: fc.Arbitrary<Step> = fc.oneof(
   fc
     .record({ tenant: anyTenant, code: fc.constantFrom(0, 1, 137), oom: fc.boolean() })
-    .map(({ tenant, code, oom }) => toBox(`${oom ? 'out of memory' : 'die'}(${tenant})`, tenant, (box) => box.kill({ code, oom }))),
+    .map(({ tenant, code, oom }) =>
+      toBox(`${oom ? 'out of memory' : 'die'}(${tenant})`, tenant, (box) => box.kill({ code, oom })),
+    ),
   anyTenant.map((tenant) => toBox(`outside pause(${tenant})`, tenant, (box) => box.pause())),
   anyTenant.map((tenant) => toBox(`outside resume(${tenant})`, tenant, (box) => box.resume())),
   anyTenant.map((tenant) => toBox(`outside stop(${tenant})`, tenant, (box) => void box.stop(0))),
@@ -19,7 +21,9 @@ export const outsideSteps: fc.Arbitrary<Step> = fc.oneof(
   anyTenant.map((tenant) => toBox(`outside remove(${tenant})`, tenant, (box) => box.remove())),
   fc
     .tuple(anyTenant, fc.boolean())
-    .map(([tenant, hangs]) => new Step(`hang(${tenant}, ${hangs})`, ({ agents }) => agents.hang(tenant, hangs))),
+    .map(
+      ([tenant, hangs]) => new Step(`hang(${tenant}, ${hangs})`, ({ agents }) => agents.hang(tenant, hangs)),
+    ),
   fc
     .tuple(anyTenant, fc.boolean())
     .map(([tenant, busy]) => new Step(`busy(${tenant}, ${busy})`, ({ agents }) => agents.busy(tenant, busy))),

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import type { Gateway } from '../gateway.js'
 import type { World } from '../world.js'
-import { served, Step } from './step.js'
+import { Step, served } from './step.js'
 
 /** What becomes of the processes. */
 export const processSteps: fc.Arbitrary<Step> = fc.oneof(
@@ -11,7 +11,13 @@ export const processSteps: fc.Arbitrary<Step> = fc.oneof(
       handOver(world, gateway)
     }),
   ),
-  fc.constant(new Step('start', (world) => begin(world), (world) => world.gateway === undefined)),
+  fc.constant(
+    new Step(
+      'start',
+      (world) => begin(world),
+      (world) => world.gateway === undefined,
+    ),
+  ),
   fc.constantFrom('fail' as const, 'wait' as const).map(
     (lock) =>
       new Step(

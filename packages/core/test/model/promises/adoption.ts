@@ -33,7 +33,8 @@ export const adoption: KeptPromise = {
     const inTime = (tenant: string, idle: number, says: string): void => {
       const now = clock.monotonic()
       const last = world.callers.uses.lastUntil(tenant, Math.min(now, crashedAt) - LATE)
-      if (last !== undefined && idle > now - last + EXACT) broken(`${tenant} was used ${now - last} ms ago, and ${says} ${idle} ms`)
+      if (last !== undefined && idle > now - last + EXACT)
+        broken(`${tenant} was used ${now - last} ms ago, and ${says} ${idle} ms`)
     }
   },
 }

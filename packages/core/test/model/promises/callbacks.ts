@@ -12,7 +12,9 @@ export const callbacks: KeptPromise = {
     watchers.settled.push(({ what, tenant, outcome }) => {
       if (!('error' in outcome)) return
       const { error } = outcome
-      const appErrors = conditions.callbacks === 'throw' && ['ensure', 'use', 'refresh', 'fetch'].includes(what.split(' ')[0] ?? '')
+      const appErrors =
+        conditions.callbacks === 'throw' &&
+        ['ensure', 'use', 'refresh', 'fetch'].includes(what.split(' ')[0] ?? '')
       if (error instanceof TenantBoxError || error instanceof GaveUp || error instanceof EngineError) return
       if (error instanceof AppError && (appErrors || what.startsWith('send'))) return
       broken(`${what} of ${tenant} failed with ${toMessage(error)}`)

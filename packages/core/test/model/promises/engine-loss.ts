@@ -16,7 +16,8 @@ export const engineLoss: KeptPromise = {
         if (before?.state !== 'down') broken('the engine came back without having been away')
         return
       }
-      if (retryIn === undefined || retryIn <= 0 || retryIn > LONGEST_RETRY) broken(`it is tried again in ${retryIn} ms`)
+      if (retryIn === undefined || retryIn <= 0 || retryIn > LONGEST_RETRY)
+        broken(`it is tried again in ${retryIn} ms`)
       if (before?.state === 'down' && attempt !== before.attempt + 1)
         broken(`attempt ${attempt} comes after attempt ${before.attempt}`)
     })

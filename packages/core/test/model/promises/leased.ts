@@ -1,4 +1,5 @@
 import { isTenantBoxError } from '../../../src/index.js'
+import type { Gateway } from '../gateway.js'
 import type { World } from '../world.js'
 import type { KeptPromise } from './promise.js'
 
@@ -9,13 +10,21 @@ export const leased: KeptPromise = {
 
   watch(world, broken) {
     world.watchers.transition.push(({ tenant, from, to, reason }, gateway) => {
-      if (!OWN_ACCOUNT.includes(reason) || !['pausing', 'stopping', 'removing'].includes(to)) return
-      if (isAtWork(world, gateway, tenant)) broken(`${tenant} is leased and goes ${from} -> ${to} (${reason})`)
+      if (!['pausing', 'stopping', 'removing'].includes(to)) return
+      // Whoever tells the pool to put a box down waits for its leases, or has aborted them.
+      const onOwnAccount = OWN_ACCOUNT.includes(reason)
+      if (!onOwnAccount && reason !== 'requested' && reason !== 'drift') return
+      if (isAtWork(world, gateway, tenant) || (onOwnAccount && isAnswering(world, gateway, tenant)))
+        broken(`${tenant} is leased and goes ${from} -> ${to} (${reason})`)
     })
     world.watchers.called.push(({ operation, box }, moment) => {
       if (operation !== 'pause' || moment !== 'before') return
       for (const work of world.callers.working)
-        if (!work.signal.aborted && world.engine.box(work.box.tenant)?.id === box && !work.gateway.process.killed)
+        if (
+          !work.signal.aborted &&
+          world.engine.box(work.box.tenant)?.id === box &&
+          !work.gateway.process.killed
+        )
           broken(`${work.box.tenant} is leased and is paused`)
     })
     world.watchers.settled.push(({ what, tenant, outcome }) => {
@@ -28,12 +37,17 @@ export const leased: KeptPromise = {
 }
 
 /** Whether somebody of this process has a lease on the tenant's box, as he sees it. */
-function isAtWork({ callers, agents }: World, gateway: unknown, tenant: string): boolean {
+function isAtWork({ callers }: World, gateway: Gateway, tenant: string): boolean {
   for (const work of callers.working)
     if (work.gateway === gateway && work.box.tenant === tenant && !work.signal.aborted) return true
-  for (const turn of agents.turns)
-    for (const call of callers.waiting)
-      if (call.gateway === gateway && call.tenant === tenant && call.what === `send ${turn.text}`)
-        if (!call.controller.signal.aborted) return true
+  return false
+}
+
+/** Whether the tenant's agent is in the middle of an answer to somebody of this process. */
+function isAnswering({ callers, agents }: World, gateway: Gateway, tenant: string): boolean {
+  const asked = new Set<string>()
+  for (const { text, tenant: whose } of agents.turns) if (whose === tenant) asked.add(`send ${text}`)
+  for (const call of callers.waiting)
+    if (call.gateway === gateway && asked.has(call.what) && !call.controller.signal.aborted) return true
   return false
 }

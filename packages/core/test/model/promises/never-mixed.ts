@@ -8,7 +8,8 @@ export const neverMixed: KeptPromise = {
     watchers.settled.push(({ what, tenant, outcome }) => {
       if (!what.startsWith('send ') || !('value' in outcome)) return
       const expected = `${tenant}: ${what.slice('send '.length)}`
-      if (outcome.value !== expected) broken(`${tenant} was answered "${outcome.value}" instead of "${expected}"`)
+      if (outcome.value !== expected)
+        broken(`${tenant} was answered "${outcome.value}" instead of "${expected}"`)
     })
     watchers.called.push(({ operation, slug, box: id }) => {
       const box = engine.boxes.find((one) => one.id === id)

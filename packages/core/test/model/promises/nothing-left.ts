@@ -14,7 +14,9 @@ export const nothingLeft: KeptPromise = {
   afterwards({ gateways, callers }, broken) {
     for (const { process, closed } of gateways)
       if (closed && process.timers + process.sockets.size + process.files.size > 0)
-        broken(`${process.timers} timers, ${process.sockets.size} sockets, ${process.files.size} files came later`)
+        broken(
+          `${process.timers} timers, ${process.sockets.size} sockets, ${process.files.size} files came later`,
+        )
     for (const { what, tenant } of callers.waiting) broken(`${what} of ${tenant} never ends`)
   },
 }

@@ -2,7 +2,17 @@ import type { MemoryBox } from '../../../src/testing/index.js'
 import type { KeptPromise } from './promise.js'
 
 /** What changes a box. */
-const HANDS_ON: readonly string[] = ['start', 'pause', 'resume', 'stop', 'remove', 'setAside', 'restore', 'spawn', 'dial']
+const HANDS_ON: readonly string[] = [
+  'start',
+  'pause',
+  'resume',
+  'stop',
+  'remove',
+  'setAside',
+  'restore',
+  'spawn',
+  'dial',
+]
 
 export const strangers: KeptPromise = {
   title: '5 what the pool did not make is never touched',

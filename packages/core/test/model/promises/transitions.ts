@@ -1,6 +1,6 @@
 import { isLegal } from '../../../src/lifecycle.js'
-import type { Gateway } from '../gateway.js'
 import { toMessage } from '../../../src/text.js'
+import type { Gateway } from '../gateway.js'
 import type { KeptPromise } from './promise.js'
 
 export const transitions: KeptPromise = {
