@@ -52,19 +52,17 @@ export const engineSteps: fc.Arbitrary<Step> = fc.oneof(
       (world) => !world.engineIsUp,
     ),
   ),
-  fc
-    .tuple(anyCall, fc.constantFrom('odd', 'unavailable'), fc.constantFrom(1, 1, 3))
-    .map(
-      ([{ operation, at }, kind, times]) =>
-        new Step(`fail(${operation} ${at}, ${kind}, ${times})`, (world) =>
-          world.fault(
-            world.engine.faults.fail(operation, kind === 'odd' ? new EngineError() : unavailable(), {
-              at,
-              times,
-            }),
-          ),
+  fc.tuple(anyCall, fc.constantFrom('odd', 'unavailable'), fc.constantFrom(1, 1, 3)).map(
+    ([{ operation, at }, kind, times]) =>
+      new Step(`fail(${operation} ${at}, ${kind}, ${times})`, (world) =>
+        world.fault(
+          world.engine.faults.fail(operation, kind === 'odd' ? new EngineError() : unavailable(), {
+            at,
+            times,
+          }),
         ),
-    ),
+      ),
+  ),
   anyCall.map(
     ({ operation, at }) => new Step(`hang(${operation} ${at})`, (world) => hang(world, operation, at)),
   ),
