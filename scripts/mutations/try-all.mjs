@@ -89,23 +89,26 @@ async function troubleWhenIntact(copy, mutation, run) {
  * @param {string} copy
  * @param {Mutation} mutation
  * @param {(...command: string[]) => Promise<number>} run
- * @returns {Promise<string | undefined>} why the mechanism is not shown to be tested
+ * @returns {Promise<{ trouble?: string, runs?: string }>} why the mechanism is not shown to be tested, or after how many
+ * runs it was, where a test makes many
  */
 async function troubleWith(copy, mutation, run) {
   const path = join(copy, mutation.file)
   const source = readFileSync(path, 'utf8')
   const [before, after, ...more] = source.split(mutation.from)
   if (after === undefined || more.length > 0)
-    return `"${mutation.from}" does not occur exactly once in ${mutation.file}`
+    return { trouble: `"${mutation.from}" does not occur exactly once in ${mutation.file}` }
   try {
     const trouble = await troubleWhenIntact(copy, mutation, run)
-    if (trouble) return trouble
+    if (trouble) return { trouble }
     writeFileSync(path, before + mutation.to + after)
     const without = await results(copy, mutation, run)
     const failed = without.filter(({ status }) => status === 'failed')
-    if (failed.length === 0) return 'nothing fails without it'
+    if (failed.length === 0) return { trouble: 'nothing fails without it' }
     const said = failed.flatMap(({ failureMessages }) => failureMessages).join('\n')
-    return said.includes(mutation.says ?? '') ? undefined : `it fails without saying "${mutation.says}"`
+    if (!said.includes(mutation.says ?? '')) return { trouble: `it fails without saying "${mutation.says}"` }
+    const runs = /failed after (\d+) tests/.exec(said)?.[1]
+    return runs === undefined ? {} : { runs }
   } finally {
     writeFileSync(path, source)
   }
@@ -129,11 +132,12 @@ export async function tryAll(mutations, { what, words }) {
     try {
       makeCopy(copy)
       for (const mutation of chosen) {
-        const trouble = await troubleWith(copy, mutation, run)
+        const { trouble, runs } = await troubleWith(copy, mutation, run)
         if (trouble) unnoticed++
         const noticedBy = mutation.says ?? `${mutation.suite}: ${mutation.test}`
+        const after = runs === undefined ? '' : ` (after ${runs} runs)`
         console.log(
-          trouble ? `✗ ${mutation.name}: ${trouble}` : `✓ without "${mutation.name}" fails: ${noticedBy}`,
+          trouble ? `✗ ${mutation.name}: ${trouble}` : `✓ without "${mutation.name}" fails: ${noticedBy}${after}`,
         )
       }
     } finally {

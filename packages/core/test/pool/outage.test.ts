@@ -37,6 +37,20 @@ describe('an engine that is away', () => {
   })
 })
 
+describe('an engine that is lost while the pool closes', () => {
+  it('is not what those hear who wait for a box', async () => {
+    const { pool, engine } = await setup()
+    await pool.start()
+    const creating = engine.faults.hold('create')
+    const waking = failure(pool.ensure('a'), 'POOL_CLOSED')
+    await creating.reached
+    const closed = pool.close({ drain: 0 })
+    creating.fail(new TenantBoxError('ENGINE_UNAVAILABLE', 'gone', { endpoint: 'memory', hint: '' }))
+    await waking
+    await closed
+  })
+})
+
 describe('an engine that is lost when an agent is dialled', () => {
   const gone = new TenantBoxError('ENGINE_UNAVAILABLE', 'gone', { endpoint: 'memory', hint: '' })
 
