@@ -25,6 +25,7 @@ export async function comeToRest(world: World): Promise<void> {
   await pass(world, 6 * 60_000)
   for (const tenant of TENANTS) await served(world, gateway, tenant)
   await until(world, 'nothing is under way', () => world.callers.waiting.size === 0)
+  await turns()
   agree(world, gateway)
   judge(world, 'atRest')
   await putAway(world)
@@ -118,8 +119,11 @@ function judge(world: World, when: 'atRest' | 'afterwards'): void {
 }
 
 async function until(world: World, what: string, isSo: () => boolean): Promise<void> {
-  await turns()
-  for (let waited = 0; !isSo() && waited < LONG; waited += STEP) await pass(world, STEP)
+  await turns(isSo)
+  for (let waited = 0; !isSo() && waited < LONG; waited += STEP) {
+    await world.clock.advance(STEP)
+    await turns(isSo)
+  }
   if (!isSo()) {
     const waiting = [...world.callers.waiting].map((call) => `${call.what}(${call.tenant ?? ''})`)
     world.break('after trouble', `not so after ${LONG} ms: ${what}. Waiting: ${waiting.join(', ')}`)
@@ -132,7 +136,7 @@ async function pass(world: World, ms: number): Promise<void> {
   await turns()
 }
 
-/** Lets what is under way at the agents, which need no clock, come to its end. */
-async function turns(): Promise<void> {
-  for (let turn = 0; turn < 40; turn++) await setImmediate()
+/** Lets what is under way at the agents, which need no clock, come to its end, or to where nothing more is awaited. */
+async function turns(enough = (): boolean => false): Promise<void> {
+  for (let turn = 0; turn < 40 && !enough(); turn++) await setImmediate()
 }
