@@ -32,8 +32,8 @@ export const MUTATIONS = [
   }),
   breaks('2 two tenants never share', 'ids that differ in case only have slugs that differ', {
     file: 'identity.ts',
-    from: "return `${readable || 'x'}--$",
-    to: "if (readable) return readable\n  return `${readable || 'x'}--$",
+    from: "if (PLAIN_SLUG.test(tenant) && !tenant.includes('--')) return tenant",
+    to: 'if (PLAIN_SLUG.test(tenant.toLowerCase())) return tenant.toLowerCase()',
   }),
   breaks('3 a leased box', 'the re-check under the lock before an idle box sleeps', {
     file: 'sleep.ts',

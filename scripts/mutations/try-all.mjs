@@ -137,7 +137,9 @@ export async function tryAll(mutations, { what, words }) {
         const noticedBy = mutation.says ?? `${mutation.suite}: ${mutation.test}`
         const after = runs === undefined ? '' : ` (after ${runs} runs)`
         console.log(
-          trouble ? `✗ ${mutation.name}: ${trouble}` : `✓ without "${mutation.name}" fails: ${noticedBy}${after}`,
+          trouble
+            ? `✗ ${mutation.name}: ${trouble}`
+            : `✓ without "${mutation.name}" fails: ${noticedBy}${after}`,
         )
       }
     } finally {
