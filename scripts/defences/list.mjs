@@ -1,13 +1,8 @@
-/**
- * One protection that boxes have by default, how to take it away, and the test that must notice.
- * @typedef {{ name: string, file: string, from: string, to: string, suite: string, test: string }} Defence
- */
-
 const DRIVER = 'packages/core/src/docker/box-config.ts'
 const SECCOMP = 'packages/core/src/docker/seccomp.ts'
 const EXCHANGE = 'packages/core/src/exchange.ts'
 
-/** `from` must occur exactly once in `file`. `suite` is below packages/core/test. @type {readonly Defence[]} */
+/** The protections that boxes have by default. @type {readonly import('../mutations/try-all.mjs').Mutation[]} */
 export const DEFENCES = [
   {
     name: 'the socket is held and checked before it is connected to (O_PATH, O_NOFOLLOW)',

@@ -17,7 +17,7 @@ export interface AdoptionHost {
   readonly dirs: Pick<TenantDirs, 'scan'>
   readonly engine: Pick<EngineConnection, 'epoch' | 'lost'>
   readonly reconciler: Reconciler
-  readonly admission: Pick<Admission, 'occupy'>
+  readonly admission: Pick<Admission, 'occupy' | 'settle'>
   known(): Iterable<Tenant>
   find(id: string): Tenant | undefined
   /** A tenant met for the first time, last active so many milliseconds ago. */
@@ -74,8 +74,11 @@ export class Adoption {
     for (const tenant of this.#host.known()) {
       // What is under way may rest on what was known before.
       if (tenant.serial.busy) differing.push(tenant)
-      else if (agrees(tenant, current.get(tenant.slug))) tenant.knownIn = epoch
-      else {
+      else if (agrees(tenant, current.get(tenant.slug))) {
+        tenant.knownIn = epoch
+        // Its slot was kept as long as it was in doubt.
+        this.#host.admission.settle(tenant)
+      } else {
         tenant.knownIn = -1
         differing.push(tenant)
       }

@@ -111,7 +111,9 @@ export async function* askAgent(
     throw new MalformedAnswer('no "done" or "error" at its end')
   } catch (error) {
     const failure = explain(tenant, error, partial)
-    if (isTenantBoxError(failure, 'AGENT_FAILED')) turn = 'failed'
+    // Where the engine was away nothing was sent, and a late cancel would hit the message when it is sent again.
+    if (isTenantBoxError(failure, 'AGENT_FAILED') || isTenantBoxError(failure, 'ENGINE_UNAVAILABLE'))
+      turn = 'failed'
     throw failure
   } finally {
     if (turn === 'ended' && reader) await linger(reader, clock)

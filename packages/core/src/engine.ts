@@ -71,8 +71,9 @@ export class EngineConnection {
       try {
         return await work()
       } catch (error) {
-        if (!isTenantBoxError(error, 'ENGINE_UNAVAILABLE') || signal.aborted) throw error
+        if (!isTenantBoxError(error, 'ENGINE_UNAVAILABLE')) throw error
         this.lost(error)
+        signal.throwIfAborted()
       }
     }
   }

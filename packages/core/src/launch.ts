@@ -243,6 +243,8 @@ export class Launcher {
       throw error
     }
     try {
+      // Somebody may have started it since the engine was asked: never two at a time.
+      await driver.stop(old, { graceMs: plan.spec.stopGraceMs })
       await this.#create(tenant, plan, phases, signal)
       await this.#start(tenant, plan, phases, signal)
     } catch (error) {

@@ -2,7 +2,7 @@ import { either, orAbort } from './abort.js'
 import { type AgentEvent, type Answer, createAnswer, type MessageInput, toAgentMessage } from './agent.js'
 import { askUnder, fetchUnder } from './box.js'
 import type { LogLine } from './driver.js'
-import { isTenantBoxError, TenantBoxError } from './errors.js'
+import { TenantBoxError } from './errors.js'
 import { type GatewayHandler, GatewaySockets } from './gateway-socket.js'
 import type { IdleTier } from './idle.js'
 import { type BoxState, isLive, type PoolEvents } from './lifecycle.js'
@@ -25,6 +25,7 @@ import type { FetchInit, TenantBox } from './tenant-box.js'
 import type { Stray } from './tenant-dirs.js'
 import { infoOf, type PoolStats, type TenantInfo } from './tenant-info.js'
 import { type Duration, oneOf, toMilliseconds } from './units.js'
+import { repeatUnsent } from './unsent.js'
 import { type CallOptions, deadline, remaining } from './wait.js'
 
 /** A promise that the box is not put to sleep until it is released. */
@@ -111,16 +112,16 @@ export class TenantPool implements AsyncDisposable {
   async fetch(tenant: string, path: string, init: FetchInit = {}): Promise<Response> {
     const { timeout, signal, body } = init
     const left = remaining(this.#options.clock, { signal: signal ?? undefined, timeout })
-    const attempt = async (): Promise<Response> => {
-      const { runtime, lease } = await this.#lease(tenant, 'fetch', left())
-      return fetchUnder(lease, runtime.leasing, path, init)
-    }
-    try {
-      return await attempt()
-    } catch (error) {
-      // Nothing has left: the agent was gone. Waking it again finds out why; a stream may be half read already.
-      if (!isUnsent(error) || body instanceof ReadableStream) throw error
-      return attempt()
+    const runtime = await this.#running('fetch', tenant, left())
+    const mayRepeat = repeatUnsent(runtime.engine)
+    for (;;) {
+      const lease = await runtime.leasing.lease(runtime.get(tenant), 'fetch', left())
+      try {
+        return await fetchUnder(lease, runtime.leasing, path, init)
+      } catch (error) {
+        // A stream may be half read already.
+        if (body instanceof ReadableStream || !mayRepeat(error)) throw error
+      }
     }
   }
 
@@ -372,19 +373,19 @@ export class TenantPool implements AsyncDisposable {
     // Filled in once: a second attempt is the same message.
     const whole = toAgentMessage(message)
     const left = remaining(this.#options.clock, { ...options, signal: either(signal, options.signal) })
-    let answering = false
-    const attempt = async function* (this: TenantPool): AsyncIterable<AgentEvent> {
-      const { runtime, lease } = await this.#lease(tenant, 'send', left())
-      for await (const event of askUnder(lease, runtime.leasing, whole)) {
-        answering = true
-        yield event
+    const runtime = await this.#running('send', tenant, left())
+    const mayRepeat = repeatUnsent(runtime.engine)
+    for (let answering = false; ; ) {
+      const lease = await runtime.leasing.lease(runtime.get(tenant), 'send', left())
+      try {
+        for await (const event of askUnder(lease, runtime.leasing, whole)) {
+          answering = true
+          yield event
+        }
+        return
+      } catch (error) {
+        if (answering || !mayRepeat(error)) throw error
       }
-    }
-    try {
-      yield* attempt.call(this)
-    } catch (error) {
-      if (answering || !isUnsent(error)) throw error
-      yield* attempt.call(this)
     }
   }
 
@@ -446,8 +447,3 @@ const NOTHING = { known: 0, running: 0, paused: 0, leased: 0, queued: 0 }
 
 /** How long pause, stop and remove wait for leases to end unless told otherwise. */
 const DOWN_TIMEOUT = '60s'
-
-/** Whether nothing of a request can have reached the agent, so that it may be repeated. */
-function isUnsent(error: unknown): boolean {
-  return isTenantBoxError(error, 'AGENT_FAILED') && !error.details.sent
-}

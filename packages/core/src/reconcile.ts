@@ -1,3 +1,4 @@
+import type { Admission } from './admission.js'
 import type { Clock } from './clock.js'
 import { STABLE_MS } from './crash-loop.js'
 import type { BoxExit, BoxRecord, BoxRef, Driver } from './driver.js'
@@ -10,6 +11,7 @@ import type { Tenant } from './tenant.js'
 export interface ReconcileHost {
   readonly clock: Clock
   readonly driver: Pick<Driver, 'inspect' | 'find' | 'logs'>
+  readonly admission: Pick<Admission, 'settle'>
   readonly epoch: number
   /** Begins a life that somebody else started. */
   takeOver(tenant: Tenant, box: BoxRef, startedAt: number): Promise<void>
@@ -32,6 +34,8 @@ export class Reconciler {
     const known = tenant.box && (await driver.inspect(tenant.box, { signal }))
     const record = known ?? (await this.#named(tenant.slug, signal))
     await this.apply(tenant, record, 'outside', epoch)
+    // Its slot was kept as long as it was in doubt.
+    this.#host.admission.settle(tenant)
   }
 
   /** A stranger under the tenant's name is none of ours; whoever makes a box there is told. */

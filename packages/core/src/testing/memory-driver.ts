@@ -229,6 +229,8 @@ export class MemoryDriver implements Driver {
       () => {
         const connection = this.#box(ref).dial()
         if (!connection) throw connectionRefused(ref)
+        // It may break before whoever asked for it hears that it is there.
+        connection.on('error', () => undefined)
         return connection
       },
       (connection) => connection.destroy(),

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { testClock } from '../../src/testing/index.js'
-import { failure, next, of, path, setup } from './helpers.js'
+import { failure, next, of, passTimeUntil, path, setup } from './helpers.js'
 
 describe('a start that failed and worked all the same', () => {
   it('is found out at once, so that its box sleeps when it is idle', async () => {
@@ -36,6 +36,29 @@ describe('a start that failed and worked all the same', () => {
     expect(order.indexOf('a stopping')).toBeLessThan(order.indexOf('b starting'))
     expect(path(events, 'a')).toMatch(/>running\(outside\)>stopping\(evicted\)>stopped\(evicted\)$/)
     expect(engine.box('a')?.state).toBe('stopped')
+  })
+})
+
+describe('the slot of a start that nobody waits for any more', () => {
+  const capacity = { maxRunning: 1, minUptime: 0, queueTimeout: 10_000 }
+
+  it('is given back when the engine was lost over it, and is back', async () => {
+    const clock = testClock()
+    const { pool, engine } = await setup({ clock, capacity })
+    await pool.start()
+    const starting = engine.faults.hold('start')
+    const impatient = new AbortController()
+    const gaveUp = pool.ensure('a', { signal: impatient.signal })
+    await starting.reached
+    const down = next(pool, 'engine', ({ state }) => state === 'down')
+    engine.down()
+    await down
+    impatient.abort(new Error('no more'))
+    await expect(gaveUp).rejects.toThrow('no more')
+    const up = next(pool, 'engine', ({ state }) => state === 'up')
+    engine.up()
+    await passTimeUntil(up, clock)
+    expect((await passTimeUntil(pool.ensure('b'), clock)).state).toBe('running')
   })
 })
 

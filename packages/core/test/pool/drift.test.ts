@@ -94,6 +94,21 @@ describe('drift', () => {
     },
   )
 
+  it('stops an old box that somebody has started just then', async () => {
+    const { pool, engine } = await setup()
+    await pool.ensure('a')
+    await pool.stop('a')
+    pool.update({ box: { image: 'agent:1', env: { NEW: '1' } } })
+    const hold = engine.faults.hold('setAside')
+    const waking = pool.ensure('a')
+    await hold.reached
+    engine.box('a')?.start()
+    hold.release()
+    await waking
+    expect(engine.maxLive('a')).toBe(1)
+    expect(present(engine.boxes)).toBe(1)
+  })
+
   it('can be brought about now, waiting for leases', async () => {
     const { pool, engine } = await setup()
     await pool.ensure('a')

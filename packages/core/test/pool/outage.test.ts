@@ -37,6 +37,70 @@ describe('an engine that is away', () => {
   })
 })
 
+describe('an engine that is lost while the pool closes', () => {
+  it('is not what those hear who wait for a box', async () => {
+    const { pool, engine } = await setup()
+    await pool.start()
+    const creating = engine.faults.hold('create')
+    const waking = failure(pool.ensure('a'), 'POOL_CLOSED')
+    await creating.reached
+    const closed = pool.close({ drain: 0 })
+    creating.fail(new TenantBoxError('ENGINE_UNAVAILABLE', 'gone', { endpoint: 'memory', hint: '' }))
+    await waking
+    await closed
+  })
+})
+
+describe('an engine that is lost when an agent is dialled', () => {
+  const gone = new TenantBoxError('ENGINE_UNAVAILABLE', 'gone', { endpoint: 'memory', hint: '' })
+
+  async function dialling(times: number) {
+    const clock = testClock()
+    const asked: string[] = []
+    const agent = (request: Request): Response => {
+      const { pathname } = new URL(request.url)
+      if (pathname !== '/healthz') asked.push(pathname)
+      return new Response('hello', { headers: { 'content-type': 'text/plain' } })
+    }
+    const made = await setup(
+      { clock, box: { image: 'agent:1', ready: 'started' } },
+      { images: { 'agent:1': { agent } } },
+    )
+    await passTimeUntil(made.pool.ensure('a'), clock)
+    made.engine.faults.fail('dial', gone, { times })
+    return { ...made, clock, asked }
+  }
+
+  it('is waited for by a message, which arrives once', async () => {
+    const { pool, clock, asked, events } = await dialling(3)
+    expect(await passTimeUntil(pool.send('a', 'hi').text(), clock)).toBe('hello')
+    expect(asked).toEqual(['/message'])
+    expect(of(events, 'engine').map(({ state }) => state)).toEqual(['down', 'up', 'down', 'up', 'down', 'up'])
+  })
+
+  it('is waited for by a request', async () => {
+    const { pool, clock, asked } = await dialling(3)
+    const response = await passTimeUntil(pool.fetch('a', '/files', { method: 'POST', body: 'all' }), clock)
+    expect(await response.text()).toBe('hello')
+    expect(asked).toEqual(['/files'])
+  })
+
+  it('is waited for as long as the caller allows', async () => {
+    const { pool, clock } = await dialling(Number.POSITIVE_INFINITY)
+    await failure(passTimeUntil(pool.send('a', 'hi', { timeout: '20s' }).text(), clock), 'TIMEOUT')
+  })
+
+  it('is the end of a request whose body is a stream', async () => {
+    const { pool, clock, asked } = await dialling(1)
+    const body = new Blob(['all']).stream()
+    await failure(
+      passTimeUntil(pool.fetch('a', '/files', { method: 'POST', body, duplex: 'half' }), clock),
+      'ENGINE_UNAVAILABLE',
+    )
+    expect(asked).toEqual([])
+  })
+})
+
 describe('an engine that answers some calls and not others', () => {
   it('is not rushed', async () => {
     const clock = testClock()

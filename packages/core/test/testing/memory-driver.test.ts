@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
-import { memoryDriver } from '@tenantbox/core/testing'
+import { setImmediate } from 'node:timers/promises'
+import { MemoryEngine, memoryDriver } from '@tenantbox/core/testing'
 import { Agent } from 'undici'
 import { afterEach, describe, expect, it } from 'vitest'
 import type { BoxRef, Driver } from '../../src/driver.js'
@@ -34,6 +35,19 @@ async function started(driver: Driver): Promise<BoxRef> {
 }
 
 describe('memoryDriver', () => {
+  it('survives a connection that breaks before it is handed over', async () => {
+    const engine = new MemoryEngine()
+    const driver = engine.driver()
+    const ref = await started(driver)
+    const dialled = engine.faults.hold('dial', { at: 'after' })
+    const dialling = driver.dial(ref)
+    await dialled.reached
+    engine.box('ann')?.kill()
+    await setImmediate()
+    dialled.release()
+    expect((await dialling).destroyed).toBe(true)
+  })
+
   it('answers by default as the agent contract says', async () => {
     const driver = memoryDriver()
     const request = client(driver, await started(driver))

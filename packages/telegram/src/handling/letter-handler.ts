@@ -149,7 +149,19 @@ export function noChat(tenant: string): TelegramError {
 function isPermanent(error: unknown): boolean {
   if (isTelegramError(error)) return !error.retryable
   if (isTenantBoxError(error, 'TOO_LARGE', 'OVER_QUOTA', 'INVALID_OPTION', 'INVALID_TENANT')) return true
-  if (isWorkspaceError(error, 'NOT_A_FILE', 'NOT_A_DIRECTORY', 'INVALID_PATH', 'TOO_LARGE', 'NO_SPACE'))
-    return true
-  return refusalOf(error)?.kind === 'refused'
+  if (isWorkspaceError(error, ...LASTING)) return true
+  const refusal = refusalOf(error)?.kind
+  return refusal === 'refused' || refusal === 'unchanged'
 }
+
+/** What stays so until somebody changes the tenant's files. */
+const LASTING = [
+  'NOT_A_FILE',
+  'NOT_A_DIRECTORY',
+  'INVALID_PATH',
+  'INVALID_FILE',
+  'INVALID_SCHEDULE',
+  'ACCESS_DENIED',
+  'TOO_LARGE',
+  'NO_SPACE',
+] as const
