@@ -97,6 +97,7 @@ export async function open(path: Path, flags: string | number, mode?: number): P
 }
 
 export const chmod = call('chmod', fs.chmodSync)
+export const link = call('rename', (from: Path, to: Path) => fs.linkSync(from, to))
 export const lstat = call('lstat', (path: Path, options?: fs.StatSyncOptions) => fs.lstatSync(path, options))
 export const mkdir = call('mkdir', (path: Path, options?: fs.MakeDirectoryOptions) =>
   fs.mkdirSync(path, options),
@@ -112,6 +113,7 @@ export const rename = call('rename', fs.renameSync)
 export const rmdir = call('rmdir', (path: Path) => fs.rmdirSync(path))
 export const stat = call('stat', (path: Path) => fs.statSync(path))
 export const statfs = call('stat', (path: Path) => fs.statfsSync(path))
+export const truncate = call('write', (path: Path, length: number) => fs.truncateSync(path, length))
 export const unlink = call('unlink', fs.unlinkSync)
 export const utimes = call('utimes', fs.utimesSync)
 export const writeFile = call('write', fs.writeFileSync)
