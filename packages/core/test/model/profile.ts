@@ -8,7 +8,7 @@ export interface Profile {
   readonly endOnFailure: boolean
 }
 
-const RUNS = 250
+const RUNS = 1_000
 
 /** The same interleavings every time, unless more are asked for: those are others every time. */
 export function profileOf(env: NodeJS.ProcessEnv): Profile {
