@@ -1,4 +1,4 @@
-import { fileAttacks } from './attacks/files.js'
+import { fileAttacks, fileAttacksSeenInProc } from './attacks/files.js'
 import { kernelAttacks } from './attacks/kernel.js'
 import { networkAttacks } from './attacks/network.js'
 import { privilegeAttacks } from './attacks/privileges.js'
@@ -7,6 +7,7 @@ import { useIsolation } from './isolation.js'
 const world = useIsolation()
 
 fileAttacks(world)
+fileAttacksSeenInProc(world)
 networkAttacks(world)
 kernelAttacks(world)
 privilegeAttacks(world)

@@ -119,14 +119,6 @@ export function fileAttacks(world: () => Isolation): void {
         expect(await mallory.attempt(act), act).toMatch(/^(EROFS|EACCES|EBUSY|EXDEV)$/)
     })
 
-    it('has no disk without a limit by a volume that its image declares', async () => {
-      const { engine, image, mallory } = world()
-      expect((await engine.getImage(image).inspect()).Config.Volumes).toEqual({ '/volume': {} })
-      expect(await mallory.shell('grep " /volume " /proc/mounts')).toMatch(
-        /^tmpfs .*nosuid,nodev,noexec.*size=65536k/,
-      )
-    })
-
     it('cannot link a file of one mount into another, where somebody else would read it', async () => {
       const { mallory } = world()
       expect(
@@ -139,19 +131,6 @@ export function fileAttacks(world: () => Isolation): void {
         expect(
           await mallory.attempt(`${how}("/run/tenantbox/agent.sock", "/workspace/agent.sock") || undef`),
         ).toBe('EXDEV')
-    })
-
-    it('holds no descriptor that leads out of it, in its agent or in what is run in it', async () => {
-      const { mallory } = world()
-      const links = (await mallory.node(`(async () => {
-        const { readdirSync, readlinkSync } = await import('node:fs')
-        const tried = (read) => { try { return read() } catch { return [] } }
-        return readdirSync('/proc').filter((name) => /^[0-9]+$/.test(name)).flatMap((id) =>
-          tried(() => readdirSync('/proc/' + id + '/fd')).flatMap((fd) => tried(() => readlinkSync('/proc/' + id + '/fd/' + fd))))
-      })()`)) as string[]
-      const own = /^((pipe|socket):\[|anon_inode:|\/dev\/(null|urandom|random)$|\/proc(\/\d+\/fd)?$)/
-      expect(links.join()).toContain('pipe:[')
-      expect(links.filter((to) => !own.test(to))).toEqual([])
     })
 
     it("shares no memory with another tenant's box: neither files, nor System V segments, nor queues", async () => {
@@ -198,6 +177,32 @@ export function fileAttacks(world: () => Isolation): void {
       const seen = await mallory.shell('cat /proc/*/environ /proc/*/mountinfo /proc/*/cmdline /proc/*/cgroup')
       expect(seen).toContain('TENANTBOX_GATEWAY')
       for (const word of [key, owner, 'victim']) expect(seen).not.toContain(word)
+    })
+  })
+}
+
+/** What is seen of it in /proc, where gVisor writes things in its own way. */
+export function fileAttacksSeenInProc(world: () => Isolation): void {
+  describe('files, as /proc shows them: a box', () => {
+    it('has no disk without a limit by a volume that its image declares', async () => {
+      const { engine, image, mallory } = world()
+      expect((await engine.getImage(image).inspect()).Config.Volumes).toEqual({ '/volume': {} })
+      expect(await mallory.shell('grep " /volume " /proc/mounts')).toMatch(
+        /^tmpfs .*nosuid,nodev,noexec.*size=65536k/,
+      )
+    })
+
+    it('holds no descriptor that leads out of it, in its agent or in what is run in it', async () => {
+      const { mallory } = world()
+      const links = (await mallory.node(`(async () => {
+        const { readdirSync, readlinkSync } = await import('node:fs')
+        const tried = (read) => { try { return read() } catch { return [] } }
+        return readdirSync('/proc').filter((name) => /^[0-9]+$/.test(name)).flatMap((id) =>
+          tried(() => readdirSync('/proc/' + id + '/fd')).flatMap((fd) => tried(() => readlinkSync('/proc/' + id + '/fd/' + fd))))
+      })()`)) as string[]
+      const own = /^((pipe|socket):\[|anon_inode:|\/dev\/(null|urandom|random)$|\/proc(\/\d+\/fd)?$)/
+      expect(links.join()).toContain('pipe:[')
+      expect(links.filter((to) => !own.test(to))).toEqual([])
     })
   })
 }
