@@ -39,6 +39,9 @@ export class Maildir {
     const [tmp = [], waiting = [], failed = [], done = []] = await Promise.all(
       FOLDERS.map((folder) => this.#files.list(this.#folder(folder))),
     )
+    // A process that was killed may have left moves that the disk does not keep yet: of two folders it could keep one.
+    for (const [folder, names] of Object.entries({ new: waiting, failed, done }))
+      if (names.length > 0) await this.#files.syncFolder(join(this.#root, folder))
     const listing = readListing({ new: waiting, failed, done })
     for (const name of tmp) await this.#files.unlink(join(this.#folder('tmp'), name))
     for (const { folder, name } of listing.leftover) await this.#files.unlink(this.#path(folder, name))
