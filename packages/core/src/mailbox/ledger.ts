@@ -48,8 +48,8 @@ export class Ledger {
   }
 
   /** Of those that wait. */
-  find(sequence: number): Entry | undefined {
-    return this.#waiting.find((entry) => entry.sequence === sequence)
+  find(entry: Named): Entry | undefined {
+    return this.#waiting.find((one) => isSame(one, entry))
   }
 
   /** Whether a message with this key waits, has failed, or was handled after `since`. */
@@ -74,16 +74,16 @@ export class Ledger {
 
   /** The same message with another count of attempts. */
   replace(entry: Entry): void {
-    const at = this.#waiting.findIndex(({ sequence }) => sequence === entry.sequence)
+    const at = this.#waiting.findIndex((one) => isSame(one, entry))
     if (at !== -1) this.#waiting[at] = entry
   }
 
   /** It waits no longer. */
-  drop({ sequence, key }: Entry): void {
-    const at = this.#waiting.findIndex((entry) => entry.sequence === sequence)
+  drop(entry: Entry): void {
+    const at = this.#waiting.findIndex((one) => isSame(one, entry))
     if (at === -1) return
     this.#waiting.splice(at, 1)
-    this.#keys.delete(key)
+    this.#keys.delete(entry.key)
   }
 
   fail(entry: Entry): void {
@@ -113,4 +113,11 @@ export class Ledger {
     this.#done.set(entry.key, entry)
     this.#lastDone = Math.max(this.#lastDone, entry.sequence)
   }
+}
+
+type Named = Pick<Entry, 'sequence' | 'key'>
+
+/** A number alone may stand for two messages, where a folder was put together from two. */
+function isSame(one: Named, other: Named): boolean {
+  return one.sequence === other.sequence && one.key === other.key
 }

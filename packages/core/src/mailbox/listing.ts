@@ -31,16 +31,17 @@ export function readListing(names: Names): Listing {
       if (entry === undefined) foreign.push({ folder, name })
       return entry === undefined ? [] : [entry]
     })
-  const seen = new Set<number>()
+  const seen = new Set<string>()
   // A name that is met later means the same message as the one met first.
-  const once = <T extends { readonly sequence: number }>(
+  const once = <T extends { readonly sequence: number; readonly key: string }>(
     folder: Folder,
     entries: readonly T[],
     name: (entry: T) => string,
   ): T[] =>
     entries.filter((entry) => {
-      const first = !seen.has(entry.sequence)
-      if (first) seen.add(entry.sequence)
+      const message = `${entry.sequence}.${entry.key}`
+      const first = !seen.has(message)
+      if (first) seen.add(message)
       else leftover.push({ folder, name: name(entry) })
       return first
     })

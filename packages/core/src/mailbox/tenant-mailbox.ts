@@ -259,7 +259,7 @@ export class TenantMailbox<B extends Json> {
     if (!this.#owed) return
     const { entry, outcome, tell } = this.#owed
     // Trouble may have come after the move.
-    const current = ledger.find(entry.sequence)
+    const current = ledger.find(entry)
     if (current) await this.#move(ledger, current, outcome)
     this.#owed = undefined
     tell()

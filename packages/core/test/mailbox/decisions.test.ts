@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { TenantBoxError } from '../../src/index.js'
+import { Ledger } from '../../src/mailbox/ledger.js'
 import { readListing } from '../../src/mailbox/listing.js'
 import {
   doneNameOf,
@@ -58,6 +59,23 @@ describe('a listing', () => {
     expect(listing.done).toEqual([{ sequence: 1, key: a, at: 5 }])
     expect(listing.foreign).toEqual([{ folder: 'failed', name: 'x' }])
     expect(listing.leftover.map(({ folder }) => folder).sort()).toEqual(['failed', 'new', 'new'])
+  })
+
+  it('takes two messages with one number for two messages', () => {
+    const [one, other] = [
+      { sequence: 1, key: a, attempts: 0 },
+      { sequence: 1, key: b, attempts: 3 },
+    ]
+    const done = { sequence: 1, key: keyOf('c'), at: 5 }
+    const listing = readListing({ new: [one, other].map(nameOf), failed: [], done: [doneNameOf(done)] })
+    expect(listing.leftover).toEqual([])
+    expect(listing.waiting).toHaveLength(2)
+    const ledger = new Ledger(listing, 10)
+    ledger.replace({ ...one, attempts: 1 })
+    expect(ledger.find(other)).toEqual(other)
+    ledger.drop(other)
+    expect(ledger.find(one)).toEqual({ ...one, attempts: 1 })
+    expect(ledger.waiting).toBe(1)
   })
 
   it('puts everything in its order, whatever order the disk lists it in', () => {

@@ -5,6 +5,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { Mailbox } from '../../src/index.js'
 import { MOST_DONE } from '../../src/mailbox/ledger.js'
+import { formatMessage } from '../../src/mailbox/message-file.js'
 import { doneNameOf, keyOf, parseName } from '../../src/mailbox/message-name.js'
 import { testClock } from '../../src/testing/index.js'
 import { failure, of, setup } from '../pool/helpers.js'
@@ -83,6 +84,12 @@ describe('posting', () => {
     const { mailbox } = watch(pool, { handle: nothing })
     const circle: { self?: unknown } = {}
     circle.self = circle
+    let asked = 0
+    // The first answer counts: what was looked at is what is stored.
+    const fickle = { toJSON: () => (asked++ === 0 ? 1 : undefined) }
+    expect(formatMessage('a', { id: '1', postedAt: 0, body: fickle as unknown as null })).toBe(
+      '{"version":1,"id":"1","postedAt":0,"body":1}',
+    )
     for (const body of [undefined, () => 1, 1n, circle])
       await failure(mailbox.post('a', { id: '1', body: body as unknown as null }), 'INVALID_OPTION')
     const error = await failure(mailbox.post('a', { id: '1', body: 'x'.repeat(1024 ** 2) }), 'TOO_LARGE')
