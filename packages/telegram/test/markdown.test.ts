@@ -102,3 +102,18 @@ test('any text gives entities that lie in it, nested or apart', () => {
     { numRuns: 1000 },
   )
 })
+
+test.each([
+  ['quotes nested too deep to be read', `${'>'.repeat(5000)}x`],
+  ['a table of a wide cell and many rows', `|${'w'.repeat(8000)}|b|\n|-|-|\n${'|c|d|\n'.repeat(4000)}`],
+  [
+    'a table of many columns and rows',
+    `|${'a|'.repeat(1000)}\n|${'-|'.repeat(1000)}\n${'|b\n'.repeat(11_000)}`,
+  ],
+  ['a long address named over and over', `[a]: x${'u'.repeat(4000)}\n\n${'[a]'.repeat(10_000)}`],
+  ['many lines indented deep', `${'- '.repeat(100)}a\n${'b\n'.repeat(2000)}`],
+])('what would become far more than was written stays as it is written: %s', (_, markdown) => {
+  const { text, entities } = renderMarkdown(markdown)
+  expect(text === markdown).toBe(true)
+  expect(entities).toEqual([])
+})

@@ -1,6 +1,19 @@
 import type { MessageEntity } from 'grammy/types'
 import type { Formatted } from './formatted.js'
 
+/** More than any answer has, with room for what is set in columns. */
+const MOST_TEXT = 100_000
+
+/** What was written would become far more than it is. */
+export class TooMuchText extends Error {
+  override readonly name = 'TooMuchText'
+}
+
+/** @throws TooMuchText */
+export function assertWithin(length: number): void {
+  if (length > MOST_TEXT) throw new TooMuchText()
+}
+
 /** An entity before it is known where it lies. */
 export type Style =
   | { readonly type: 'bold' | 'italic' | 'strikethrough' | 'blockquote' | 'code' }
@@ -23,8 +36,11 @@ export class FormattedWriter {
   readonly #open: Open[] = []
   readonly #entities: MessageEntity[] = []
 
+  /** @throws TooMuchText */
   write(text: string): void {
+    assertWithin(this.#text.length + text.length)
     this.#text += this.#indent ? text.replaceAll('\n', `\n${this.#indent}`) : text
+    assertWithin(this.#text.length)
   }
 
   /** Lines that begin inside are indented. */

@@ -2,8 +2,8 @@ import type { Definition, Link, List, Nodes, PhrasingContent, RootContent, Table
 import { fromMarkdown } from 'mdast-util-from-markdown'
 import { gfmFromMarkdown } from 'mdast-util-gfm'
 import { gfm } from 'micromark-extension-gfm'
-import type { Formatted } from './formatted.js'
-import { FormattedWriter } from './formatted-writer.js'
+import { type Formatted, plain } from './formatted.js'
+import { assertWithin, FormattedWriter, TooMuchText } from './formatted-writer.js'
 
 const LINKS = /^(https?|tg|mailto|tel):/i
 const RULE = '———'
@@ -11,9 +11,20 @@ const RULE = '———'
 /**
  * Markdown as models write it (CommonMark with GitHub's tables, strikethrough and task lists) as Telegram shows it. What
  * Telegram has no form for becomes text: a heading is bold, a list has its bullets, a table is set in columns. Markup
- * that is not complete, such as while an answer is still being written, stays as it is written.
+ * that is not complete, such as while an answer is still being written, stays as it is written; so does all of what is
+ * nested too deep, or would become far longer than it is.
  */
 export function renderMarkdown(markdown: string): Formatted {
+  try {
+    return render(markdown)
+  } catch (error) {
+    // A RangeError: the stack was not deep enough.
+    if (error instanceof RangeError || error instanceof TooMuchText) return plain(markdown)
+    throw error
+  }
+}
+
+function render(markdown: string): Formatted {
   const tree = fromMarkdown(markdown, {
     extensions: [gfm({ singleTilde: false })],
     mdastExtensions: [gfmFromMarkdown()],
@@ -157,6 +168,7 @@ class Renderer {
     const widths = (rows[0] ?? []).map((_, column) =>
       Math.max(...rows.map((row) => widthOf(row[column] ?? ''))),
     )
+    assertWithin(rows.length * widths.reduce((sum, width) => sum + width + ' | '.length, 0))
     const lines = rows.map((row) =>
       widths
         .map((width, column) => {
