@@ -127,7 +127,17 @@ export class Albums {
       this.#albums.set(key, album)
       throw error
     }
-    for (const update of updates) await unlink(this.#pathOf(update))
+    // The last to go is the one that the album is known by.
+    for (const update of updates.reverse()) await this.#forget(update)
+  }
+
+  async #forget(update: Update): Promise<void> {
+    try {
+      await unlink(this.#pathOf(update))
+    } catch (error) {
+      // It came twice, and is gone with the first.
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    }
   }
 
   #pathOf({ update_id: id }: Update): string {
