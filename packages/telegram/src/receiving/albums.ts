@@ -128,7 +128,7 @@ export class Albums {
       throw error
     }
     // The last to go is the one that the album is known by.
-    for (const update of updates.reverse()) await this.#forget(update)
+    for (const update of updates.toReversed()) await this.#forget(update)
   }
 
   async #forget(update: Update): Promise<void> {
