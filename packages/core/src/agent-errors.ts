@@ -11,6 +11,12 @@ export function agentFailed(
   return new TenantBoxError('AGENT_FAILED', message, details, { ...context, tenant })
 }
 
+/** Nothing can have been sent to it. */
+export function agentUnreachable(tenant: string | undefined, cause: unknown): TenantBoxError<'AGENT_FAILED'> {
+  const details = { sent: false, partial: false }
+  return agentFailed(tenant, 'cannot be reached: it must listen on its socket', details, { cause })
+}
+
 /** It did not do `what` in time. */
 export function agentLate(
   tenant: string | undefined,

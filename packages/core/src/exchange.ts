@@ -1,6 +1,6 @@
 import { setMaxListeners } from 'node:events'
 import type { Dispatcher } from 'undici'
-import { agentFailed, agentLate, agentTooLarge } from './agent-errors.js'
+import { agentFailed, agentLate, agentTooLarge, agentUnreachable } from './agent-errors.js'
 import type { CancelTimer, Clock } from './clock.js'
 import { errnoOf } from './errno.js'
 import { isTenantBoxError, type TenantBoxError } from './errors.js'
@@ -203,8 +203,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     if (CALLERS_FAULTS.has(code))
       return new TypeError(`The request to the agent is not valid: ${toMessage(error)}`, { cause: error })
     if (code === 'UND_ERR_HEADERS_OVERFLOW') return agentTooLarge(tenant, 'headers', headerBytes, headerBytes)
-    if (this.#phase === 'queued')
-      return this.#failed('cannot be reached: it must listen on its socket', error)
+    if (this.#phase === 'queued') return agentUnreachable(tenant, error)
     if (code?.startsWith('HPE_')) return this.#failed('did not answer in valid HTTP/1.1', error)
     if (this.#phase === 'sent') return this.#failed('closed the connection without an answer', error)
     return this.#failed('cut its answer short', error)

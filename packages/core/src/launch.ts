@@ -186,6 +186,7 @@ export class Launcher {
     return {
       tenant: tenantId,
       fetch: (path, init) => transport.fetch(path, init),
+      knock: (signal) => transport.knock(signal),
       dial: (port, signal) => driver.dial(box, { port, signal }),
       logs: (signal) => driver.logs(box, { follow: true, thisLife: true }, { signal }),
       health: async (signal) => (await driver.health?.(box, { signal })) ?? 'healthy',

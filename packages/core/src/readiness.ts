@@ -33,6 +33,8 @@ export type Readiness =
 /** A box that has been started. */
 export interface StartedBox extends ProbeTarget {
   readonly tenant: string
+  /** Resolves when the agent takes a connection. */
+  knock(signal: AbortSignal): Promise<void>
   dial(port: number, signal: AbortSignal): Promise<Duplex>
   /** Its log since the start, and what follows. */
   logs(signal: AbortSignal): AsyncIterable<Pick<LogLine, 'text'>>
@@ -143,6 +145,8 @@ async function answers(
   accepts: (status: number) => boolean,
   signal: AbortSignal,
 ): Promise<boolean> {
+  // Most attempts find that nobody listens yet, and a request is a costly way to see that.
+  await box.knock(signal)
   const response = await box.fetch(path, { signal })
   await response.body?.cancel()
   if (!accepts(response.status)) throw new Error(`GET ${path} was answered with status ${response.status}`)

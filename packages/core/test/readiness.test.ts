@@ -18,6 +18,7 @@ function box(given: Partial<StartedBox> = {}): StartedBox {
   return {
     tenant: 'user-42',
     fetch: nothing,
+    knock: () => Promise.resolve(),
     dial: nothing,
     health: nothing,
     // biome-ignore lint/correctness/useYield: a log without a line
@@ -35,7 +36,11 @@ function boxIn(directory: string): StartedBox {
   const timeouts = { connect: false, firstByte: false, silence: false } as const
   const transport = openTransport({ tenant: 'user-42', dial, timeouts })
   afterwards(() => transport.close())
-  return box({ fetch: (path, init) => transport.fetch(path, init), dial: (_port, signal) => dial(signal) })
+  return box({
+    fetch: (path, init) => transport.fetch(path, init),
+    knock: (signal) => transport.knock(signal),
+    dial: (_port, signal) => dial(signal),
+  })
 }
 
 function wait(probe: Readiness, target: StartedBox, signal: AbortSignal = never) {
@@ -73,25 +78,27 @@ describe('agent', () => {
 
   it('is not ready because a connection was taken, and is asked again', async () => {
     const directory = tempDirectory()
-    let taken = 0
-    const hung = await listenRaw((socket) => {
-      taken++
-      // The third one answers.
-      if (taken === 3) socket.end('HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n')
+    let asked = 0
+    await listenRaw((socket) => {
+      socket.once('data', () => {
+        asked++
+        // The third one is answered.
+        if (asked === 3) socket.end('HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n')
+      })
     }, directory)
     const { clock, done, state } = wait('agent', boxIn(directory))
-    await vi.waitUntil(() => taken === 1)
+    await vi.waitUntil(() => asked === 1)
     await clock.advance(1_000)
     await clock.advance(250)
-    await vi.waitUntil(() => taken === 2)
+    await vi.waitUntil(() => asked === 2)
     expect(state()).toBe('waiting')
     // Each attempt is given more time than the one before.
     await clock.advance(1_799)
     await turn()
-    expect(taken).toBe(2)
+    expect(asked).toBe(2)
     await clock.advance(300)
     await done
-    expect(hung.accepted()).toBe(3)
+    expect(asked).toBe(3)
     expect(clock.pending).toEqual([])
   })
 
