@@ -42,12 +42,12 @@ export class Maildir {
     // A process that was killed may have left moves that the disk does not keep yet: of two folders it could keep one.
     for (const [folder, names] of Object.entries({ new: waiting, failed, done }))
       if (names.length > 0) await this.#files.syncFolder(join(this.#root, folder))
-    const { foreign, leftover, ...entries } = readListing({ new: waiting, failed, done })
+    const listing = readListing({ new: waiting, failed, done })
     const unfinished = tmp.map((name) => ({ folder: 'tmp' as const, name }))
     const undeletable: Misplaced[] = []
-    for (const one of [...unfinished, ...leftover])
+    for (const one of [...unfinished, ...listing.leftover])
       if (!(await this.#files.unlink(this.#path(one.folder, one.name)))) undeletable.push(one)
-    return { ...entries, foreign: [...foreign, ...undeletable] }
+    return { ...listing, foreign: [...listing.foreign, ...undeletable] }
   }
 
   /** Makes its folders where they are missing. */
