@@ -4,24 +4,21 @@ import { errnoOf } from '../errno.js'
 import { Serial } from '../serial.js'
 import { Ledger } from './ledger.js'
 import type { Misplaced } from './listing.js'
-import { type Bound, mailboxFull, notStored } from './mailbox-errors.js'
+import { mailboxFull, notStored } from './mailbox-errors.js'
 import type { Letter, Maildir } from './maildir.js'
 import { type Message, MOST_MESSAGE_BYTES, parseMessage } from './message-file.js'
 import { doneNameOf, type Entry, keyOf, nameOf } from './message-name.js'
+import { type Bounds, type First, type Post, sortPosts } from './posting.js'
 
 /** Posts of one tenant that are stored together: the disk is asked once to keep their names. */
 const BATCH = 32
 const FOREIGN = 'is none of its messages'
 
 /** What one tenant's mailbox needs of the whole. */
-export interface TenantMailboxHost {
+export interface TenantMailboxHost extends Bounds {
   readonly clock: Clock
   readonly maxAttempts: number
-  readonly maxDepth: number
-  readonly maxWaiting: number
   readonly keepDoneMs: number
-  /** Messages waiting in all mailboxes. */
-  readonly waiting: number
   /** @throws TenantBoxError `POOL_CLOSED`; after that nothing may touch the disk */
   assertOpen(): void
   /** Makes the tenant's folder. */
@@ -46,17 +43,6 @@ export interface Delivery<B extends Json> {
 
 /** What became of a delivery. */
 export type Outcome = 'done' | 'failed' | 'retry' | 'retry without counting'
-
-interface Post {
-  readonly id: string
-  readonly key: string
-  readonly text: string
-  readonly share: number
-  resolve(result: { duplicate: boolean }): void
-  reject(error: unknown): void
-}
-
-type First = 'to wait' | 'begun'
 
 interface Owed {
   readonly entry: Entry
@@ -192,12 +178,7 @@ export class TenantMailbox<B extends Json> {
     })
   }
 
-  /**
-   * Stores what was posted.
-   *
-   * @param first how the first message of it is stored: to wait, or with its attempt begun
-   * @returns that message, if it is begun
-   */
+  /** Stores what was posted; returns the first message of it if that is begun. */
   async #store(first: First): Promise<Letter | undefined> {
     const posts = this.#posts.splice(0, BATCH)
     if (posts.length === 0) return undefined
@@ -211,26 +192,16 @@ export class TenantMailbox<B extends Json> {
   }
 
   async #storeAll(ledger: Ledger, posts: readonly Post[], first: First): Promise<Letter | undefined> {
-    const since = this.#since()
-    const fresh = new Map<string, { letter: Letter; posts: Post[] }>()
-    for (const post of posts) {
-      const same = fresh.get(post.key)
-      const reached = this.#reached(ledger, fresh.size, post.share)
-      if (same) same.posts.push(post)
-      else if (ledger.knows(post.key, since)) this.#accept(ledger, post, true)
-      else if (reached) post.reject(mailboxFull(this.tenant, reached))
-      else {
-        const attempts = first === 'begun' && fresh.size === 0 ? 1 : 0
-        const entry = { sequence: ledger.number(), key: post.key, attempts }
-        fresh.set(post.key, { letter: { entry, text: post.text }, posts: [post] })
-      }
-    }
-    if (fresh.size === 0) return undefined
-    this.#storing = fresh.size
+    const sorted = sortPosts(posts, ledger, { since: this.#since(), bounds: this.#host, first })
+    const { fresh, known, refused } = sorted
+    for (const post of known) this.#accept(ledger, post, true)
+    for (const { post, reached } of refused) post.reject(mailboxFull(this.tenant, reached))
+    if (fresh.length === 0) return undefined
+    this.#storing = fresh.length
     this.#report()
     try {
-      const failures = await this.#write([...fresh.values()].map(({ letter }) => letter))
-      for (const { letter, posts } of fresh.values()) {
+      const failures = await this.#write(fresh.map(({ letter }) => letter))
+      for (const { letter, posts } of fresh) {
         if (failures.has(letter))
           for (const post of posts) post.reject(notStored(this.tenant, failures.get(letter)))
         else {
@@ -239,8 +210,7 @@ export class TenantMailbox<B extends Json> {
         }
       }
       if (failures.size > 0) this.#unlist()
-      return [...fresh.values()].find(({ letter }) => letter.entry.attempts > 0 && !failures.has(letter))
-        ?.letter
+      return fresh.find(({ letter }) => letter.entry.attempts > 0 && !failures.has(letter))?.letter
     } finally {
       this.#storing = 0
     }
@@ -349,15 +319,5 @@ export class TenantMailbox<B extends Json> {
 
   #since(): number {
     return this.#host.clock.now() - this.#host.keepDoneMs
-  }
-
-  /** The bound that so many more messages reach, for whoever may fill that share of it. */
-  #reached(ledger: Ledger, more: number, share: number): Bound | undefined {
-    const { maxDepth, maxWaiting, waiting } = this.#host
-    const bounds: Bound[] = [
-      { bound: 'tenant', depth: ledger.depth + more, limit: Math.ceil(maxDepth * share) },
-      { bound: 'total', depth: waiting + more, limit: Math.ceil(maxWaiting * share) },
-    ]
-    return bounds.find(({ depth, limit }) => depth >= limit)
   }
 }
