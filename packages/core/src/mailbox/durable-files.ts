@@ -76,7 +76,10 @@ export const durableFiles: DurableFiles = {
     try {
       await mkdir(path, { mode: 0o700 })
     } catch (error) {
-      if (errnoOf(error) !== 'EEXIST' || !(await stat(path)).isDirectory()) throw error
+      if (errnoOf(error) !== 'EEXIST') throw error
+      // A symlink to nowhere is no folder either.
+      const stats = await stat(path).catch(() => undefined)
+      if (!stats?.isDirectory()) throw error
     }
   },
   syncFolder: syncDirectory,
