@@ -14,7 +14,7 @@ export interface Post {
 }
 
 /** A message to be stored, and the posts of it: more than one when it was posted again meanwhile. */
-export interface Fresh {
+interface Fresh {
   readonly letter: Letter
   readonly posts: Post[]
 }
