@@ -1,8 +1,9 @@
-import { mkdir, mkdtemp, open, rename, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Mailbox, TenantPool, type Turn } from '@tenantbox/core'
 import { MemoryEngine } from '@tenantbox/core/testing'
+import { storeBare, timed } from './bare-file.js'
 import { against, type Figure, median, print } from './report.js'
 
 const POSTS = 400
@@ -51,7 +52,9 @@ function latency(): Promise<Figure[]> {
     const folder = join(directory, 'bare')
     await mkdir(folder)
     for (let index = 0; index < POSTS; index++) {
-      bare.push(await timed(() => storeBare(folder, `${index}`)))
+      bare.push(
+        await timed(() => storeBare(folder, `${index}`, JSON.stringify({ id: `${index}`, body: BODY }))),
+      )
       ours.push(await timed(() => stored.post('a', { id: `${index}`, body: BODY })))
     }
     await stored.close()
@@ -133,23 +136,6 @@ function throughput(): Promise<Figure[]> {
       },
     ]
   })
-}
-
-async function storeBare(folder: string, name: string): Promise<void> {
-  const file = await open(join(folder, `${name}.tmp`), 'wx')
-  await file.writeFile(JSON.stringify({ id: name, body: BODY }))
-  await file.sync()
-  await file.close()
-  await rename(join(folder, `${name}.tmp`), join(folder, name))
-  const directory = await open(folder)
-  await directory.sync()
-  await directory.close()
-}
-
-async function timed(work: () => Promise<unknown>): Promise<number> {
-  const began = performance.now()
-  await work()
-  return performance.now() - began
 }
 
 function rate(count: number, ms: number): number {

@@ -2,17 +2,12 @@ import { readdirSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { TenantPool } from '@tenantbox/core'
 import type Docker from 'dockerode'
-import { median } from './report.js'
+import { course, LEVEL, type Memory, MiB, memoryInUse, toMiB } from './growth.js'
 
-const MiB = 1024 ** 2
-/** At first caches fill and code is compiled: that part of the samples is not compared. */
-const WARM_UP = 0.25
 /** What may be more at the end than after the warm-up. */
-const GROWTH = { heap: 4 * MiB, rss: 32 * MiB, descriptors: 30, handles: 60 }
+const GROWTH = { ...LEVEL, descriptors: 30, handles: 60 }
 
-interface Sample {
-  readonly heap: number
-  readonly rss: number
+interface Sample extends Memory {
   /** Open files and sockets. */
   readonly descriptors: number
   /** What could keep the process alive: sockets, timers, requests. */
@@ -75,11 +70,9 @@ export class Vitals {
 
   /** Prints what has grown, from after the warm-up to the end; whether all of it is level. */
   verdict(): boolean {
-    const compared = this.#samples.slice(Math.floor(this.#samples.length * WARM_UP))
-    const third = Math.max(1, Math.floor(compared.length / 3))
     const grown = (what: keyof Sample): number => {
-      const values = compared.map((sample) => sample[what])
-      return median(values.slice(-third)) - median(values.slice(0, third))
+      const { first, last } = course(this.#samples.map((sample) => sample[what]))
+      return last - first
     }
     const level = (Object.keys(GROWTH) as (keyof Sample)[]).map((what) => {
       const growth = grown(what)
@@ -101,18 +94,9 @@ export class Vitals {
 }
 
 function take(): Sample {
-  // Twice: what has a finalizer goes with the second.
-  global.gc?.()
-  global.gc?.()
-  const { heapUsed, rss } = process.memoryUsage()
   return {
-    heap: heapUsed,
-    rss,
+    ...memoryInUse(),
     descriptors: readdirSync('/proc/self/fd').length,
     handles: process.getActiveResourcesInfo().length,
   }
-}
-
-function toMiB(bytes: number): string {
-  return (bytes / MiB).toFixed(1)
 }

@@ -55,6 +55,7 @@ export async function open<C extends Context & TenantFlavor>(
       const started = await startReminders({
         pool,
         stateDir: join(directory, 'scheduler'),
+        clock,
         warn,
         post: async (due) => void (await letters.post(due.tenant, dueId(due), { kind: 'due', due })),
       })

@@ -3,6 +3,7 @@ import { type AgentEvent, isTenantBoxError } from '@tenantbox/core'
 import type { Fault } from '@tenantbox/telegram/testing'
 import { expect, test } from 'vitest'
 import { isTelegramError } from '../src/index.js'
+import { leapingClock } from './support/clock.js'
 import { gate, running } from './support/setup.js'
 import { watched } from './support/token-watch.js'
 
@@ -145,8 +146,9 @@ test('an error that an agent reports is told at once, and not tried again', asyn
 })
 
 test('an agent that hangs is given up and asked again, and delays nobody else', async () => {
+  const clock = leapingClock()
   const { server, asked } = await running({
-    pool: { timeouts: { silence: 1_000 } },
+    pool: { clock },
     async *answers({ text: said, attempt }, _process, signal) {
       if (said !== 'hang' || attempt > 1) yield text(said)
       else await new Promise((resolve) => signal.addEventListener('abort', resolve))
@@ -157,6 +159,9 @@ test('an agent that hangs is given up and asked again, and delays nobody else', 
   chat.user().say('hang')
   server.chat(8).user().say('others')
   await server.chat(8).answer('others')
+  await asked.first(({ tenant }) => tenant === '7')
+  // As long as an agent may be silent, whether before its answer's headers or after.
+  clock.leap(10 * 60_000)
   await chat.answer('hang')
   expect(asked.all.filter(({ tenant }) => tenant === '7').map(({ attempt }) => attempt)).toEqual([1, 2])
 })

@@ -1,4 +1,5 @@
 import type { AgentEvent } from '@tenantbox/core'
+import { testClock } from '@tenantbox/core/testing'
 import { Bot } from 'grammy'
 import { expect, test } from 'vitest'
 import { isTelegramError, telegram } from '../src/index.js'
@@ -136,10 +137,13 @@ test('a Telegram that is away at the start and later is waited for, and said to 
 })
 
 test('a start that takes too long can be given up, and repeated', async () => {
-  const { server, process } = await setup()
+  const clock = testClock()
+  const { server, process } = await setup({ telegram: { clock } })
   server.down()
   const { tg } = await process()
-  expect(await refused(tg.start({ timeout: 50 }))).toMatchObject({ code: 'TIMEOUT' })
+  const starting = refused(tg.start({ timeout: '1m' }))
+  await clock.advance(60_000)
+  expect(await starting).toMatchObject({ code: 'TIMEOUT' })
   server.up()
   await tg.start()
   server.chat(7).user().say('hello')

@@ -2,8 +2,10 @@ import { writeFile } from 'node:fs/promises'
 import { request as httpRequest } from 'node:http'
 import { join } from 'node:path'
 import type { AgentEvent } from '@tenantbox/core'
+import { testClock } from '@tenantbox/core/testing'
 import { Workspace } from '@tenantbox/workspace'
 import { expect, test } from 'vitest'
+import { passTimeUntil } from './support/clock.js'
 import { running, setup } from './support/setup.js'
 
 const done: AgentEvent = { type: 'done' }
@@ -22,7 +24,11 @@ async function postMessage(socketPath: string, message: object): Promise<number 
 }
 
 test('a reminder is asked of the agent when it is due, though its box sleeps, and answered in the chat', async () => {
-  const { server, pool, asked } = await running({ answers: ({ text: said }) => [text(`${said}!`), done] })
+  const clock = testClock()
+  const { server, pool, asked } = await running({
+    telegram: { clock },
+    answers: ({ text: said }) => [text(`${said}!`), done],
+  })
   const chat = server.chat(7)
   chat.user().say('hello')
   await chat.answer('hello!')
@@ -30,9 +36,13 @@ test('a reminder is asked of the agent when it is due, though its box sleeps, an
   const workspace = await Workspace.open(pool.get('7')?.workspaceDir ?? '')
   const { id } = await workspace.schedules.add({
     text: 'drink water',
-    at: new Date(Date.now() + 300).toISOString(),
+    at: new Date(clock.now() + 30_000).toISOString(),
     payload: { cups: 2 },
   })
+  await clock.advance(29_999)
+  expect(asked.all).toHaveLength(1)
+  // Until the scheduler has looked at the file it knows of nothing.
+  await passTimeUntil(asked.count(2), clock)
   await chat.answer('drink water!')
   expect(asked.all[1]).toMatchObject({ cause: 'schedule', text: 'drink water', data: { cups: 2 } })
   expect(asked.all[1]?.id).toContain(id)

@@ -52,7 +52,12 @@ export class Deliveries<B extends Json> {
 
   /** A mailbox may have something waiting. */
   arrived(mailbox: TenantMailbox<B>): void {
-    if (mailbox.waiting === 0 || this.#resting.has(mailbox)) return
+    if (mailbox.waiting > 0) this.arriving(mailbox)
+  }
+
+  /** A mailbox has something waiting, or is about to. */
+  arriving(mailbox: TenantMailbox<B>): void {
+    if (this.#resting.has(mailbox)) return
     this.#order.enter(mailbox)
     this.#fill()
   }

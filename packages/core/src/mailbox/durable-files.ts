@@ -1,5 +1,5 @@
 import { constants } from 'node:fs'
-import { link, mkdir, open, readdir, rename, truncate, unlink } from 'node:fs/promises'
+import { link, mkdir, open, readdir, rename, stat, truncate, unlink } from 'node:fs/promises'
 import { errnoOf } from '../errno.js'
 import { syncDirectory } from '../json-file.js'
 
@@ -14,11 +14,11 @@ export interface DurableFiles {
   /** Never overwrites. */
   link(from: string, to: string): Promise<void>
   rename(from: string, to: string): Promise<void>
-  /** Nothing to do where there is no such file. */
-  unlink(path: string): Promise<void>
+  /** Nothing to do where there is no such file; false for a folder, which stays. */
+  unlink(path: string): Promise<boolean>
   /** Gives the room back; the file stays. */
   empty(path: string): Promise<void>
-  /** Nothing to do where there is one. */
+  /** Nothing to do where there is one; `EEXIST` where something else has its name. */
   makeFolder(path: string): Promise<void>
   /** Has the disk keep the names in a folder. */
   syncFolder(path: string): Promise<void>
@@ -66,8 +66,10 @@ export const durableFiles: DurableFiles = {
     try {
       await unlink(path)
     } catch (error) {
+      if (IS_FOLDER.has(errnoOf(error))) return false
       if (errnoOf(error) !== 'ENOENT') throw error
     }
+    return true
   },
   empty: (path) => truncate(path, 0),
   async makeFolder(path) {
@@ -75,10 +77,15 @@ export const durableFiles: DurableFiles = {
       await mkdir(path, { mode: 0o700 })
     } catch (error) {
       if (errnoOf(error) !== 'EEXIST') throw error
+      // A symlink to nowhere is no folder either.
+      const stats = await stat(path).catch(() => undefined)
+      if (!stats?.isDirectory()) throw error
     }
   },
   syncFolder: syncDirectory,
 }
 
+/** What Linux says, and what POSIX does. */
+const IS_FOLDER: ReadonlySet<string | undefined> = new Set(['EISDIR', 'EPERM'])
 /** Gone, or never ours: a symlink, a socket, a device. */
 const NO_FILE: ReadonlySet<string | undefined> = new Set(['ENOENT', 'ELOOP', 'EMLINK', 'ENXIO', 'ENODEV'])

@@ -9,6 +9,15 @@ export interface Names {
 
 export type Folder = keyof Names
 
+/** A folder of the mailbox, that of what is being written among them. */
+export type Place = Folder | 'tmp'
+
+/** What is not to be where it is. */
+export interface Misplaced {
+  readonly folder: Place
+  readonly name: string
+}
+
 /** What lies in a mailbox. */
 export interface Listing {
   /** Waiting, in their order. */
@@ -16,15 +25,15 @@ export interface Listing {
   readonly failed: readonly Entry[]
   readonly done: readonly DoneEntry[]
   /** What the mailbox did not put there. */
-  readonly foreign: readonly { readonly folder: Folder; readonly name: string }[]
+  readonly foreign: readonly Misplaced[]
   /** A message's second name, where a crash has cut a move in half on a filesystem that does not move in one step. */
-  readonly leftover: readonly { readonly folder: Folder; readonly name: string }[]
+  readonly leftover: readonly Misplaced[]
 }
 
 /** What a listing means, also after a crash at any step. */
 export function readListing(names: Names): Listing {
-  const foreign: { folder: Folder; name: string }[] = []
-  const leftover: { folder: Folder; name: string }[] = []
+  const foreign: Misplaced[] = []
+  const leftover: Misplaced[] = []
   const parsed = <T>(folder: Folder, parse: (name: string) => T | undefined): T[] =>
     names[folder].flatMap((name) => {
       const entry = parse(name)

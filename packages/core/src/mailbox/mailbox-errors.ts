@@ -24,10 +24,12 @@ export function mailboxFull(tenant: string, reached: Bound): TenantBoxError<'MAI
 /** What a post fails with; a disk that is full or broken becomes `NOT_STORED`. */
 export function notStored(tenant: string, cause: unknown): unknown {
   if (isTenantBoxError(cause)) return cause
+  const errno = errnoOf(cause)
+  const advice = errno === 'ENOSPC' || errno === 'EDQUOT' ? 'Give the disk room' : 'See to what it names'
   return new TenantBoxError(
     'NOT_STORED',
-    `The message to tenant ${JSON.stringify(tenant)} could not be stored: ${toMessage(cause)}. Give the disk room, and post it again.`,
-    { errno: errnoOf(cause) },
+    `The message to tenant ${JSON.stringify(tenant)} could not be stored: ${toMessage(cause)}. ${advice}, and post it again.`,
+    { errno },
     { tenant, cause },
   )
 }

@@ -1,7 +1,7 @@
 import type { Json } from '../agent-events.js'
 import { slugOf } from '../identity.js'
 import { accessTo } from '../pool.js'
-import { type Duration, toMilliseconds } from '../units.js'
+import { type Duration, invalidOption, toMilliseconds } from '../units.js'
 import { AGENT_POSTS_PATH, agentPostsHandler } from './agent-posts.js'
 import { durableFiles } from './durable-files.js'
 import type { MailboxEvents } from './mailbox-events.js'
@@ -103,10 +103,13 @@ export class Mailbox<B extends Json = Json> implements AsyncDisposable {
 
   async #post(
     tenant: string,
-    { id, body }: { id: string; body: B },
+    message: { id: string; body: B },
     share: number,
   ): Promise<{ duplicate: boolean }> {
     slugOf(tenant)
+    if (typeof message !== 'object' || message === null)
+      throw invalidOption('message', 'an object with id and body', message)
+    const { id, body } = message
     const text = formatMessage(tenant, { id, body, postedAt: this.#now() })
     return this.#office.post(tenant, id, text, share)
   }

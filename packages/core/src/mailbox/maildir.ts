@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { dirname, join } from 'node:path'
 import { errnoOf } from '../errno.js'
 import type { DurableFiles } from './durable-files.js'
-import { type Folder, type Listing, readListing } from './listing.js'
+import { type Folder, type Listing, type Misplaced, type Place, readListing } from './listing.js'
 import { type DoneEntry, doneNameOf, type Entry, nameOf, parseName } from './message-name.js'
 
 /** A message to be stored: its name, and what its file holds. */
@@ -11,7 +11,7 @@ export interface Letter {
   readonly text: string
 }
 
-const FOLDERS = ['tmp', 'new', 'failed', 'done'] as const
+const FOLDERS = ['tmp', 'new', 'failed', 'done'] as const satisfies Place[]
 /** Where goes what the mailbox did not put there, or cannot read. */
 const ASIDE = 'aside'
 
@@ -43,9 +43,11 @@ export class Maildir {
     for (const [folder, names] of Object.entries({ new: waiting, failed, done }))
       if (names.length > 0) await this.#files.syncFolder(join(this.#root, folder))
     const listing = readListing({ new: waiting, failed, done })
-    for (const name of tmp) await this.#files.unlink(join(this.#folder('tmp'), name))
-    for (const { folder, name } of listing.leftover) await this.#files.unlink(this.#path(folder, name))
-    return listing
+    const unfinished = tmp.map((name) => ({ folder: 'tmp' as const, name }))
+    const undeletable: Misplaced[] = []
+    for (const one of [...unfinished, ...listing.leftover])
+      if (!(await this.#files.unlink(this.#path(one.folder, one.name)))) undeletable.push(one)
+    return { ...listing, foreign: [...listing.foreign, ...undeletable] }
   }
 
   /** Makes its folders where they are missing. */
@@ -119,14 +121,14 @@ export class Maildir {
     await this.#files.empty(this.#path('done', name))
   }
 
-  async forget(done: DoneEntry): Promise<void> {
-    await this.#files.unlink(this.#path('done', doneNameOf(done)))
+  /** False for a folder that has the name of a handled message. */
+  forget(done: DoneEntry): Promise<boolean> {
+    return this.#files.unlink(this.#path('done', doneNameOf(done)))
   }
 
   /** Moves a file out of the way, and returns where to; undefined when it has gone by itself. */
-  async setAside(folder: Folder, name: string): Promise<string | undefined> {
-    const aside = join(this.#root, ASIDE)
-    await this.#files.makeFolder(aside)
+  async setAside({ folder, name }: Misplaced): Promise<string | undefined> {
+    const aside = await this.#makeAside()
     const path = join(aside, `${randomUUID()}.${name.slice(0, 64)}`)
     try {
       await this.#files.rename(this.#path(folder, name), path)
@@ -137,16 +139,29 @@ export class Maildir {
     }
   }
 
+  async #makeAside(): Promise<string> {
+    const aside = join(this.#root, ASIDE)
+    try {
+      await this.#files.makeFolder(aside)
+    } catch (error) {
+      if (errnoOf(error) !== 'EEXIST') throw error
+      // Whatever has its name gets another.
+      await this.#files.rename(aside, `${aside}.${randomUUID()}`)
+      await this.#files.makeFolder(aside)
+    }
+    return aside
+  }
+
   async #move(from: Folder, name: string, to: Folder, as: string): Promise<void> {
     await this.#files.rename(this.#path(from, name), this.#path(to, as))
     await this.#files.syncFolder(this.#folder(to))
   }
 
-  #folder(folder: (typeof FOLDERS)[number]): string {
+  #folder(folder: Place): string {
     return join(this.#root, folder)
   }
 
-  #path(folder: Folder, name: string): string {
+  #path(folder: Place, name: string): string {
     return join(this.#folder(folder), name)
   }
 

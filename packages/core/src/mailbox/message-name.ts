@@ -23,6 +23,8 @@ const DONE = /^(\d{16})\.([0-9a-f]{32})\.(\d{15})$/
 
 /** The most that a name has room for. */
 export const MOST_ATTEMPTS = 999
+/** No mailbox comes this far. A number above is no mailbox's: it would leave no room for those that follow. */
+export const MOST_SEQUENCE = 2 ** 52
 
 /** By the exact code units, as a tenant's id is compared. */
 export function keyOf(id: string): string {
@@ -43,7 +45,7 @@ export function parseName(name: string): Entry | undefined {
   const [, sequence, key, attempts] = ENTRY.exec(name) ?? []
   if (sequence === undefined || key === undefined || attempts === undefined) return undefined
   const entry = { sequence: Number(sequence), key, attempts: Number(attempts) }
-  return Number.isSafeInteger(entry.sequence) ? entry : undefined
+  return entry.sequence <= MOST_SEQUENCE ? entry : undefined
 }
 
 /** Undefined for what the mailbox did not name. */
@@ -51,7 +53,7 @@ export function parseDoneName(name: string): DoneEntry | undefined {
   const [, sequence, key, at] = DONE.exec(name) ?? []
   if (sequence === undefined || key === undefined || at === undefined) return undefined
   const entry = { sequence: Number(sequence), key, at: Number(at) }
-  return Number.isSafeInteger(entry.sequence) ? entry : undefined
+  return entry.sequence <= MOST_SEQUENCE ? entry : undefined
 }
 
 function digits(value: number, length: number): string {

@@ -207,6 +207,7 @@ export class PostOffice<B extends Json> implements SeatedMailbox {
         if (this.#phase.name === 'closed') throw mailboxClosed()
       },
       ensureFolder: async (tenant) => this.#folders?.ensureFolder(tenant),
+      arriving: (tenant) => this.#deliveries.arriving(this.#mailboxes.get(tenant)),
       waitingChanged: (by) => {
         this.#waiting += by
       },

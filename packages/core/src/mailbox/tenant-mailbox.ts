@@ -3,27 +3,28 @@ import type { Clock } from '../clock.js'
 import { errnoOf } from '../errno.js'
 import { Serial } from '../serial.js'
 import { Ledger } from './ledger.js'
-import { type Bound, mailboxFull, notStored } from './mailbox-errors.js'
+import type { Misplaced } from './listing.js'
+import { mailboxFull, notStored } from './mailbox-errors.js'
 import type { Letter, Maildir } from './maildir.js'
 import { type Message, MOST_MESSAGE_BYTES, parseMessage } from './message-file.js'
-import { type Entry, keyOf, nameOf } from './message-name.js'
+import { doneNameOf, type Entry, keyOf, nameOf } from './message-name.js'
+import { type Bounds, type First, type Post, sortPosts } from './posting.js'
 
 /** Posts of one tenant that are stored together: the disk is asked once to keep their names. */
 const BATCH = 32
+const FOREIGN = 'is none of its messages'
 
 /** What one tenant's mailbox needs of the whole. */
-export interface TenantMailboxHost {
+export interface TenantMailboxHost extends Bounds {
   readonly clock: Clock
   readonly maxAttempts: number
-  readonly maxDepth: number
-  readonly maxWaiting: number
   readonly keepDoneMs: number
-  /** Messages waiting in all mailboxes. */
-  readonly waiting: number
   /** @throws TenantBoxError `POOL_CLOSED`; after that nothing may touch the disk */
   assertOpen(): void
   /** Makes the tenant's folder. */
   ensureFolder(tenant: string): Promise<void>
+  /** It has nothing waiting, and is about to store what was posted: a turn that can begin at once does that itself. */
+  arriving(tenant: string): void
   /** So many more messages wait. */
   waitingChanged(by: number): void
   posted(tenant: string, post: { id: string; duplicate: boolean; depth: number }): void
@@ -42,15 +43,6 @@ export interface Delivery<B extends Json> {
 
 /** What became of a delivery. */
 export type Outcome = 'done' | 'failed' | 'retry' | 'retry without counting'
-
-interface Post {
-  readonly id: string
-  readonly key: string
-  readonly text: string
-  readonly share: number
-  resolve(result: { duplicate: boolean }): void
-  reject(error: unknown): void
-}
 
 interface Owed {
   readonly entry: Entry
@@ -122,17 +114,27 @@ export class TenantMailbox<B extends Json> {
       if (depth >= maxDepth)
         return reject(mailboxFull(this.tenant, { bound: 'tenant', depth, limit: maxDepth }))
       this.#posts.push({ id, key: keyOf(id), text, share, resolve, reject })
-      if (this.#posts.length === 1) void this.#serial.run(() => this.#store())
+      if (this.#posts.length > 1) return
+      if (this.#ledger?.waiting === 0) this.#host.arriving(this.tenant)
+      void this.#serial.run(() => this.#store('to wait'))
     })
   }
 
   /**
-   * The next message, its attempt counted; undefined when none is left.
+   * The next message, its attempt counted; undefined when none is left. One that is only being posted is stored with its
+   * attempt counted, in one step of the disk instead of two.
    *
    * @throws what the disk says; nothing is lost then
    */
   take(): Promise<Delivery<B> | undefined> {
-    return this.#serial.run(() => this.#using((ledger) => this.#next(ledger)))
+    const life = this.#life
+    return this.#serial.run(async () => {
+      const isNext = this.#posts.length > 0 && this.#ledger?.waiting === 0 && !this.#owed
+      if (!isNext) return this.#using((ledger) => this.#next(ledger, life))
+      const letter = await this.#store('begun')
+      const message = letter && parseMessage<B>(letter.text, letter.entry.key)
+      return message && { message, entry: letter.entry, life }
+    })
   }
 
   /** Whether a delivery is still of the tenant's present folder. */
@@ -176,36 +178,30 @@ export class TenantMailbox<B extends Json> {
     })
   }
 
-  async #store(): Promise<void> {
+  /** Stores what was posted; returns the first message of it if that is begun. */
+  async #store(first: First): Promise<Letter | undefined> {
     const posts = this.#posts.splice(0, BATCH)
-    if (this.#posts.length > 0) void this.#serial.run(() => this.#store())
+    if (posts.length === 0) return undefined
+    if (this.#posts.length > 0) void this.#serial.run(() => this.#store('to wait'))
     try {
-      await this.#using((ledger) => this.#storeAll(ledger, posts))
+      return await this.#using((ledger) => this.#storeAll(ledger, posts, first))
     } catch (cause) {
       for (const post of posts) post.reject(notStored(this.tenant, cause))
+      return undefined
     }
   }
 
-  async #storeAll(ledger: Ledger, posts: readonly Post[]): Promise<void> {
-    const since = this.#since()
-    const fresh = new Map<string, { letter: Letter; posts: Post[] }>()
-    for (const post of posts) {
-      const same = fresh.get(post.key)
-      const reached = this.#reached(ledger, fresh.size, post.share)
-      if (same) same.posts.push(post)
-      else if (ledger.knows(post.key, since)) this.#accept(ledger, post, true)
-      else if (reached) post.reject(mailboxFull(this.tenant, reached))
-      else {
-        const entry = { sequence: ledger.number(), key: post.key, attempts: 0 }
-        fresh.set(post.key, { letter: { entry, text: post.text }, posts: [post] })
-      }
-    }
-    if (fresh.size === 0) return
-    this.#storing = fresh.size
+  async #storeAll(ledger: Ledger, posts: readonly Post[], first: First): Promise<Letter | undefined> {
+    const sorted = sortPosts(posts, ledger, { since: this.#since(), bounds: this.#host, first })
+    const { fresh, known, refused } = sorted
+    for (const post of known) this.#accept(ledger, post, true)
+    for (const { post, reached } of refused) post.reject(mailboxFull(this.tenant, reached))
+    if (fresh.length === 0) return undefined
+    this.#storing = fresh.length
     this.#report()
     try {
-      const failures = await this.#write([...fresh.values()].map(({ letter }) => letter))
-      for (const { letter, posts } of fresh.values()) {
+      const failures = await this.#write(fresh.map(({ letter }) => letter))
+      for (const { letter, posts } of fresh) {
         if (failures.has(letter))
           for (const post of posts) post.reject(notStored(this.tenant, failures.get(letter)))
         else {
@@ -214,6 +210,7 @@ export class TenantMailbox<B extends Json> {
         }
       }
       if (failures.size > 0) this.#unlist()
+      return fresh.find(({ letter }) => letter.entry.attempts > 0 && !failures.has(letter))?.letter
     } finally {
       this.#storing = 0
     }
@@ -233,13 +230,13 @@ export class TenantMailbox<B extends Json> {
     resolve({ duplicate })
   }
 
-  async #next(ledger: Ledger): Promise<Delivery<B> | undefined> {
+  async #next(ledger: Ledger, life: number): Promise<Delivery<B> | undefined> {
     await this.#pay(ledger)
     for (let entry = ledger.first; entry; entry = ledger.first) {
       const text = await this.#maildir.read(entry, MOST_MESSAGE_BYTES)
       const message = text === undefined ? undefined : parseMessage<B>(text, entry.key)
       if (!message) {
-        await this.#setAside('new', nameOf(entry), 'cannot be read as a message')
+        await this.#setAside({ folder: 'new', name: nameOf(entry) }, 'cannot be read as a message')
         ledger.drop(entry)
       } else if (entry.attempts >= this.#host.maxAttempts) {
         await this.#maildir.fail(entry)
@@ -249,7 +246,7 @@ export class TenantMailbox<B extends Json> {
       } else {
         const counted = await this.#maildir.recount(entry, entry.attempts + 1)
         ledger.replace(counted)
-        return { message, entry: counted, life: this.#life }
+        return { message, entry: counted, life }
       }
     }
     return undefined
@@ -263,7 +260,9 @@ export class TenantMailbox<B extends Json> {
     if (current) await this.#move(ledger, current, outcome)
     this.#owed = undefined
     tell()
-    for (const done of ledger.expire(this.#since())) await this.#maildir.forget(done)
+    for (const done of ledger.expire(this.#since()))
+      if (!(await this.#maildir.forget(done)))
+        await this.#setAside({ folder: 'done', name: doneNameOf(done) }, FOREIGN)
   }
 
   async #move(ledger: Ledger, entry: Entry, outcome: Outcome): Promise<void> {
@@ -295,14 +294,13 @@ export class TenantMailbox<B extends Json> {
 
   async #list(): Promise<Ledger> {
     const listing = await this.#maildir.list()
-    for (const { folder, name } of listing.foreign)
-      await this.#setAside(folder, name, 'is none of its messages')
+    for (const foreign of listing.foreign) await this.#setAside(foreign, FOREIGN)
     return new Ledger(listing, this.#host.clock.now())
   }
 
-  async #setAside(folder: 'new' | 'failed' | 'done', name: string, why: string): Promise<void> {
-    const path = await this.#maildir.setAside(folder, name)
-    const what = `${folder}/${name} in the mailbox of tenant ${JSON.stringify(this.tenant)} ${why}`
+  async #setAside(misplaced: Misplaced, why: string): Promise<void> {
+    const path = await this.#maildir.setAside(misplaced)
+    const what = `${misplaced.folder}/${misplaced.name} in the mailbox of tenant ${JSON.stringify(this.tenant)} ${why}`
     const where = path === undefined ? 'it has gone' : `it was moved to ${path}`
     this.#host.warn('MAILBOX_FOREIGN_FILE', `${what}: ${where}.`, { tenant: this.tenant })
   }
@@ -321,15 +319,5 @@ export class TenantMailbox<B extends Json> {
 
   #since(): number {
     return this.#host.clock.now() - this.#host.keepDoneMs
-  }
-
-  /** The bound that so many more messages reach, for whoever may fill that share of it. */
-  #reached(ledger: Ledger, more: number, share: number): Bound | undefined {
-    const { maxDepth, maxWaiting, waiting } = this.#host
-    const bounds: Bound[] = [
-      { bound: 'tenant', depth: ledger.depth + more, limit: Math.ceil(maxDepth * share) },
-      { bound: 'total', depth: waiting + more, limit: Math.ceil(maxWaiting * share) },
-    ]
-    return bounds.find(({ depth, limit }) => depth >= limit)
   }
 }

@@ -7,6 +7,7 @@ import {
   doneNameOf,
   keyOf,
   MOST_ATTEMPTS,
+  MOST_SEQUENCE,
   nameOf,
   parseDoneName,
   parseName,
@@ -15,7 +16,7 @@ import { TurnOrder } from '../../src/mailbox/turn-order.js'
 import { backoff, judge } from '../../src/mailbox/verdict.js'
 
 const key = fc.string().map(keyOf)
-const sequence = fc.nat({ max: Number.MAX_SAFE_INTEGER })
+const sequence = fc.nat({ max: MOST_SEQUENCE })
 const entry = fc.record({ sequence, key, attempts: fc.nat({ max: MOST_ATTEMPTS }) })
 
 describe('names', () => {

@@ -43,8 +43,8 @@ describe('a disk that fails', () => {
     const { office, post, clock, handled, done, failures, warnings } = world(
       (step, paths) => broken && step === 'rename' && paths.includes('/data/a/'),
     )
-    await office.start()
     for (const tenant of ['a', 'b']) await post(tenant, '1')
+    await office.start()
     await clock.advance(30 * MINUTE)
     expect(handled).toEqual(['b 1.1'])
     expect(failures()).toBeGreaterThan(5)

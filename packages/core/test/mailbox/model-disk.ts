@@ -48,6 +48,7 @@ export class ModelDisk {
     },
     unlink: async (path) => {
       if (this.#find(path)) this.#change(path, undefined)
+      return true
     },
     empty: async (path) => {
       this.#get(path).text = ''

@@ -90,6 +90,8 @@ describe('posting', () => {
     expect(formatMessage('a', { id: '1', postedAt: 0, body: fickle as unknown as null })).toBe(
       '{"version":1,"id":"1","postedAt":0,"body":1}',
     )
+    for (const message of [null, undefined, 'hello', 1, () => 1])
+      await failure(mailbox.post('a', message as unknown as { id: string; body: null }), 'INVALID_OPTION')
     for (const body of [undefined, () => 1, 1n, circle])
       await failure(mailbox.post('a', { id: '1', body: body as unknown as null }), 'INVALID_OPTION')
     const error = await failure(mailbox.post('a', { id: '1', body: 'x'.repeat(1024 ** 2) }), 'TOO_LARGE')
@@ -246,6 +248,78 @@ describe('what the mailbox did not put there', () => {
     const warnings = of(world.events, 'warning').map(({ code, tenant }) => `${code} ${tenant}`)
     expect(warnings).toEqual(Array(7).fill('MAILBOX_FOREIGN_FILE a'))
     expect(await second.mailbox.post('a', { id: 'torn', body: '' })).toEqual({ duplicate: false })
+  })
+})
+
+describe('a mailbox whose folder was meddled with', () => {
+  it('sets folders aside that are where a message was written, or have the name of one', async () => {
+    const clock = testClock()
+    const world = await setup({ clock })
+    const first = watch(world.pool, { keepDone: '1h', handle: nothing })
+    await first.mailbox.post('a', { id: '1', body: 0 })
+    await world.pool.close()
+    const folder = join(world.dataDir, 'a', 'mailbox')
+    await mkdir(join(folder, 'tmp', 'a folder', 'in it'), { recursive: true })
+    const done = { sequence: 1, key: keyOf('0'), at: clock.now() }
+    await mkdir(join(folder, 'done', doneNameOf(done)))
+    const second = watch(world.again(), { keepDone: '1h', handle: nothing })
+    const handled = second.next('done')
+    await second.mailbox.start()
+    await handled
+    expect(await readdir(join(folder, 'aside'))).toHaveLength(1)
+    await clock.advance(2 * HOUR)
+    const later = second.next('done', ({ id }) => id === '2')
+    expect(await second.mailbox.post('a', { id: '2', body: 0 })).toEqual({ duplicate: false })
+    await later
+    expect(await second.mailbox.post('a', { id: '3', body: 0 })).toEqual({ duplicate: false })
+    expect(await readdir(join(folder, 'aside'))).toHaveLength(2)
+    const warnings = of(world.events, 'warning').map(({ code }) => code)
+    expect(warnings).toEqual(Array(2).fill('MAILBOX_FOREIGN_FILE'))
+  })
+
+  it('takes no number as its own that leaves no room for the next ones', async () => {
+    const world = await setup()
+    const first = watch(world.pool, { handle: nothing })
+    await first.mailbox.post('a', { id: '1', body: 0 })
+    await world.pool.close()
+    const folder = join(world.dataDir, 'a', 'mailbox')
+    const sequence = Number.MAX_SAFE_INTEGER
+    await writeFile(join(folder, 'done', doneNameOf({ sequence, key: keyOf('0'), at: 0 })), '')
+    const second = watch(world.again(), { handle: nothing })
+    await second.mailbox.post('a', { id: '2', body: 0 })
+    const names = await readdir(join(folder, 'new'))
+    expect(names.map((name) => parseName(name)?.sequence).sort()).toEqual([1, 2])
+  })
+
+  it.each([
+    ['a file', (path: string) => writeFile(path, '')],
+    ['a link to nowhere', (path: string) => symlink('nowhere', path)],
+  ])('finds a place for what it sets aside, also where %s has the name of that', async (_, plant) => {
+    const world = await setup()
+    const first = watch(world.pool, { handle: nothing })
+    await first.mailbox.post('a', { id: '1', body: 0 })
+    await world.pool.close()
+    const folder = join(world.dataDir, 'a', 'mailbox')
+    await plant(join(folder, 'aside'))
+    await writeFile(join(folder, 'new', 'foreign'), '')
+    const second = watch(world.again(), { handle: nothing })
+    expect(await second.mailbox.post('a', { id: '2', body: 0 })).toEqual({ duplicate: false })
+    expect(await readdir(join(folder, 'aside'))).toHaveLength(1)
+    const moved = (await readdir(folder)).filter((name) => name.startsWith('aside.'))
+    expect(moved).toHaveLength(1)
+  })
+
+  it('names what is wrong with it when a message cannot be stored', async () => {
+    const { pool, again, dataDir } = await setup()
+    await watch(pool, { handle: nothing }).mailbox.post('a', { id: '1', body: 0 })
+    await pool.close()
+    const path = join(dataDir, 'a', 'mailbox', 'failed')
+    await rename(path, `${path}.away`)
+    await writeFile(path, '')
+    const { mailbox } = watch(again(), { handle: nothing })
+    const error = await failure(mailbox.post('a', { id: '2', body: 0 }), 'NOT_STORED')
+    expect(error.message).toContain(path)
+    expect(error.message).not.toContain('room')
   })
 })
 
