@@ -117,3 +117,18 @@ test.each([
   expect(text === markdown).toBe(true)
   expect(entities).toEqual([])
 })
+
+test.each([
+  ['emphasis that ends late', `${'**a '.repeat(4000)}${' b**'.repeat(4000)}`, 'bold'],
+  [
+    'lists in lists, with lines that may belong to any of them',
+    `${Array.from({ length: 150 }, (_, deep) => `${' '.repeat(2 * deep)}- a\n`).join('')}${'b\n'.repeat(12_000)}`,
+    undefined,
+  ],
+  ['quotes in quotes', '>'.repeat(49_000), undefined],
+  ['quotes that end where they begin', '# \n)\n> '.repeat(7_000), undefined],
+])('nobody waits for long for what was written to be slow: %s', (_, markdown, type) => {
+  const { text, entities } = renderMarkdown(markdown)
+  expect(text.length).toBeGreaterThan(markdown.length / 3)
+  expect(entities[0]?.type).toBe(type)
+})
