@@ -14,10 +14,26 @@ const LONGEST_MS = 250
 /** Of quotes and lists: an item of a list is two deep. */
 const DEEPEST = 40
 
+/** A bare address from its colon on: Telegram finds it by itself, so that no `__` in it may be taken for markup. */
+const ADDRESS = /:\/\/[^\s<>[\]`|\\]+/y
+/** What ends a sentence or a markup rather than an address. */
+const AFTER_ADDRESS = `?!.,:;*_~'"()`
+
 const parser = new MarkdownIt({ maxNesting: DEEPEST })
-// Addresses are shown as they are written.
+// Addresses are shown as they are written, whatever they are.
+parser.validateLink = () => true
 parser.normalizeLink = (url) => url
 parser.normalizeLinkText = (url) => url
+parser.inline.ruler.before('escape', 'address', (state, silent) => {
+  if (!/https?$/i.test(state.src.slice(Math.max(0, state.pos - 5), state.pos))) return false
+  ADDRESS.lastIndex = state.pos
+  const found = ADDRESS.exec(state.src)?.[0] ?? ''
+  let { length } = found
+  while (length > 0 && AFTER_ADDRESS.includes(found.charAt(length - 1))) length--
+  if (!silent) state.pending += found.slice(0, length)
+  state.pos += length
+  return length > 0
+})
 
 /**
  * Markdown as models write it (CommonMark with GitHub's tables, strikethrough and task lists) as Telegram shows it. What
