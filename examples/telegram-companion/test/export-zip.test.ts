@@ -31,6 +31,42 @@ describe('the export', () => {
     expect(Buffer.from(files['MEMORY.md'] ?? []).toString()).toBe('# Grüße\n')
   })
 
+  it('has no name that is unpacked elsewhere, or onto another, on any system', async () => {
+    const home = await folder()
+    const names = [
+      '..\\..\\evil.exe',
+      'C:evil',
+      '\\\\server\\share',
+      'CON.txt',
+      'dot.',
+      'dot',
+      'a:b',
+      'a_b',
+      'README',
+      'Readme',
+      'line\nbreak',
+      'ends \u202Eexe.txt',
+      'e\u0301',
+      '\u00E9',
+    ]
+    for (const name of names) await writeFile(join(home, name), name)
+    await mkdir(join(home, 'sub\\..'))
+    await mkdir(join(home, 'sub_..'))
+    await writeFile(join(home, 'sub\\..', 'x?'), 'one')
+    await writeFile(join(home, 'sub_..', 'x?'), 'other')
+    const limits = { ...LIMITS, files: 100 }
+    const files = unzipSync(await buffer(await exportZip(await Workspace.open(home), limits)))
+    const unpacked = Object.keys(files)
+    expect(new Set(unpacked.map((name) => name.normalize('NFC').toLowerCase())).size).toBe(names.length + 2)
+    for (const name of unpacked)
+      for (const segment of name.split('/')) {
+        expect(segment).toMatch(/^[^<>:"\\|?*\p{Cc}\p{Cf}]+$/u)
+        expect(segment).not.toMatch(/^\.+$|[. ]$|^(con|prn|aux|nul|com\d|lpt\d)(\.|$)/i)
+      }
+    const contents = unpacked.map((name) => Buffer.from(files[name] ?? []).toString())
+    expect(contents.sort()).toEqual([...names, 'one', 'other'].sort())
+  })
+
   it('follows nothing out of the workspace', async () => {
     const [home, outside] = [await folder(), await folder()]
     await writeFile(join(outside, 'secret'), 'of another tenant')
@@ -53,11 +89,12 @@ describe('the export', () => {
   })
 
   it('is refused where there is too much, before a byte is read', async () => {
-    const [large, many, deep] = [await folder(), await folder(), await folder()]
+    const [large, many, deep, folders] = [await folder(), await folder(), await folder(), await folder()]
     await writeFile(join(large, 'file'), Buffer.alloc(1_001))
     for (let number = 0; number < 11; number++) await writeFile(join(many, `file-${number}`), '')
     await mkdir(join(deep, 'a/b/c/d'), { recursive: true })
-    for (const home of [large, many, deep])
+    for (let number = 0; number < 11; number++) await mkdir(join(folders, `folder-${number}`))
+    for (const home of [large, many, deep, folders])
       await expect(exportZip(await Workspace.open(home), LIMITS)).rejects.toThrow(ExportTooLarge)
   })
 

@@ -1,59 +1,127 @@
-import { mkdir, readdir, rm } from 'node:fs/promises'
+import { mkdir, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { testClock } from '@tenantbox/core/testing'
+import { type TestClock, testClock } from '@tenantbox/core/testing'
 import type { Update } from 'grammy/types'
 import { expect, test } from 'vitest'
 import { Albums } from '../src/receiving/albums.js'
-import { temporaryFolder } from './support/setup.js'
+import { gate, temporaryFolder } from './support/setup.js'
 
 const part = (id: number): Update => ({ update_id: id })
 
-async function gathering() {
-  const directory = await temporaryFolder()
+interface Gathering {
+  readonly directory: string
+  readonly clock: TestClock
+  /** Of what was posted, the ids. */
+  readonly posted: number[][]
+  readonly failures: unknown[]
+  readonly albums: Albums
+  /** What posting takes from now on. */
+  posting: () => Promise<void>
+}
+
+async function gathering(directory?: string): Promise<Gathering> {
+  const made = directory ?? (await temporaryFolder())
   const clock = testClock()
   const posted: number[][] = []
   const failures: unknown[] = []
-  let hold: Promise<void> | undefined
   const albums = new Albums({
-    directory,
+    directory: made,
     gatherMs: 100,
     clock,
     post: async (_, updates) => {
       posted.push(updates.map(({ update_id: id }) => id))
-      await hold
+      await gathered.posting()
     },
     onFailure: (_, error) => void failures.push(error),
   })
-  const until = (promise: Promise<void>): void => {
-    hold = promise
+  const gathered: Gathering = {
+    directory: made,
+    clock,
+    posted,
+    failures,
+    albums,
+    posting: async () => undefined,
   }
-  return { directory, clock, posted, failures, albums, until }
+  await albums.load()
+  return gathered
 }
 
-test('a part that comes again while its album is being posted does not have it tried for ever', async () => {
-  const { directory, clock, posted, failures, albums, until } = await gathering()
-  await albums.add('a', 'g', part(5))
-  let go = (): void => {}
-  until(new Promise((resolve) => (go = resolve)))
-  const flushed = albums.flush('a')
-  await albums.add('a', 'g', part(5))
-  go()
-  await flushed
-  expect(await readdir(directory)).toEqual([])
-  await albums.flush('a')
-  await clock.advance(60_000)
-  expect(posted).toEqual([[5], [5]])
-  expect(failures).toEqual([])
-  expect(albums.has('a')).toBe(false)
-})
+async function waiting({ directory }: Gathering): Promise<number[]> {
+  const files = await readdir(directory)
+  return files.filter((file) => file.endsWith('.json')).map((file) => Number.parseInt(file, 10))
+}
 
-test('the part that an album is known by is the last to go', async () => {
-  const { directory, albums } = await gathering()
+test('a part that comes again while its album is being posted is one of it', async () => {
+  const gathered = await gathering()
+  const { clock, posted, failures, albums } = gathered
   await albums.add('a', 'g', part(5))
   await albums.add('a', 'g', part(6))
-  // As if the process ended at the first part.
-  await rm(join(directory, '5.json'))
-  await mkdir(join(directory, '5.json'))
+  const { passed, open } = gate()
+  gathered.posting = () => passed
+  const flushed = albums.flush('a')
+  await albums.add('a', 'g', part(6))
+  open()
+  await flushed
+  await albums.flush('a')
+  await clock.advance(60_000)
+  expect(posted).toEqual([[5, 6]])
+  expect(failures).toEqual([])
+  expect(albums.has('a')).toBe(false)
+  expect(await waiting(gathered)).toEqual([])
+})
+
+test('a part that comes again after its album was posted is known, also to the next process; a new one is not', async () => {
+  const before = await gathering()
+  for (const id of [5, 6, 7]) await before.albums.add('a', 'g', part(id))
+  await before.albums.flush('a')
+  await before.albums.add('a', 'g', part(7))
+  expect(before.albums.has('a')).toBe(false)
+  const { posted, albums } = await gathering(before.directory)
+  for (const id of [6, 7, 8]) await albums.add('a', 'g', part(id))
+  await albums.flush('a')
+  expect(posted).toEqual([[8]])
+})
+
+test('an album is known for a day, and nothing of what it says is kept', async () => {
+  const gathered = await gathering()
+  const { directory, clock, posted, albums } = gathered
+  await albums.add('a', 'g', { update_id: 5, message: { caption: 'private' } } as Update)
+  await albums.flush('a')
+  const [file, ...others] = await readdir(directory)
+  expect(others).toEqual([])
+  expect(await readFile(join(directory, file ?? ''), 'utf8')).toBe('')
+  await clock.advance(25 * 60 * 60_000)
+  await albums.add('a', 'h', part(9))
+  await albums.flush('a')
+  expect((await readdir(directory)).map((name) => Number.parseInt(name, 10))).toEqual([9])
+  await albums.add('a', 'g', part(5))
+  await albums.flush('a')
+  expect(posted).toEqual([[5], [9], [5]])
+})
+
+test('the part that the mailbox knows an album by is the last to go', async () => {
+  const gathered = await gathering()
+  const { directory, albums } = gathered
+  await albums.add('a', 'g', part(5))
+  await albums.add('a', 'g', part(6))
+  const [first] = (await readdir(directory)).filter((file) => file.startsWith('5-'))
+  // As if the process ended when all but the first were gone.
+  const name = (first ?? '').replace('.json', '.posted')
+  await mkdir(join(directory, name))
   await expect(albums.flush('a')).rejects.toThrow()
-  expect(await readdir(directory)).toEqual(['5.json'])
+  expect(await waiting(gathered)).toEqual([5])
+})
+
+test('what could not be posted is tried again, with what has come meanwhile', async () => {
+  const gathered = await gathering()
+  const { clock, posted, failures, albums } = gathered
+  gathered.posting = () => Promise.reject(new Error('the disk is full'))
+  await albums.add('a', 'g', part(5))
+  await expect(albums.flush('a')).rejects.toThrow('the disk is full')
+  gathered.posting = async () => undefined
+  await albums.add('a', 'g', part(6))
+  await albums.flush('a')
+  await clock.advance(60_000)
+  expect(posted).toEqual([[5], [5, 6]])
+  expect(failures).toEqual([])
 })

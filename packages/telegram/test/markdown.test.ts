@@ -33,6 +33,16 @@ describe('what models write', () => {
     ['![alt](https://example.org/x.png)', 'alt', ['text_link:https://example.org/x.png(alt)']],
     ['[ref][1]\n\n[1]: https://example.org', 'ref', ['text_link:https://example.org(ref)']],
     ['see https://example.org/a?b=1', 'see https://example.org/a?b=1', []],
+    ['http: and https://', 'http: and https://', []],
+    ['https://a.b/__init__.py, `x`', 'https://a.b/__init__.py, x', ['code(x)']],
+    [
+      '**https://a.b/x_y_**: [https://a.b/*](c)',
+      'https://a.b/x_y_: https://a.b/* (c)',
+      ['bold(https://a.b/x_y_)'],
+    ],
+    ['<https://a.b>', 'https://a.b', []],
+    ['[run](javascript:alert(1))', 'run (javascript:alert(1))', []],
+    ['- a\n\n  b\n- c', '• a\n  \n  b\n\n• c', []],
     ['one\ntwo', 'one\ntwo', []],
     ['a\n\n---\n\nb', 'a\n\n———\n\nb', []],
     ['2 * 3 * 4 = 24, snake_case_name', '2 * 3 * 4 = 24, snake_case_name', []],
@@ -116,4 +126,18 @@ test.each([
   const { text, entities } = renderMarkdown(markdown)
   expect(text === markdown).toBe(true)
   expect(entities).toEqual([])
+})
+
+test.each([
+  ['emphasis that ends late', `${'**a '.repeat(4000)}${' b**'.repeat(4000)}`],
+  [
+    'lists in lists, with lines that may belong to any of them',
+    `${Array.from({ length: 150 }, (_, deep) => `${' '.repeat(2 * deep)}- a\n`).join('')}${'b\n'.repeat(12_000)}`,
+  ],
+  ['quotes in quotes', '>'.repeat(49_000)],
+  ['quotes that end where they begin', '# \n)\n> '.repeat(7_000)],
+  ['addresses that are none', `${'http://'.repeat(3_000)}${'*'.repeat(20_000)}`],
+])('what was written to be slow is shown, as it is written if need be: %s', (_, markdown) => {
+  // Each took many seconds.
+  expect(renderMarkdown(markdown).text.length).toBeGreaterThan(markdown.length / 3)
 })

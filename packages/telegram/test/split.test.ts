@@ -120,15 +120,20 @@ test('does not cut code at an empty line when there is a better place', () => {
   expect(split({ text, entities })[0]?.text).toBe(`${prose}\n\n`)
 })
 
-test('at most 100 entities in one message, as Telegram ignores the rest', () => {
-  const entities: MessageEntity[] = Array.from({ length: 250 }, (_, at) => ({
+test('what is formatted too often for one message is plain from there on, and makes no more messages', () => {
+  const entities: MessageEntity[] = Array.from({ length: 1_500 }, (_, at) => ({
     type: 'bold',
     offset: at * 4,
     length: 2,
   }))
-  const parts = split({ text: 'ab c'.repeat(250), entities })
-  expect(parts.flatMap((part) => part.entities)).toHaveLength(250)
-  for (const part of parts) expect(part.entities.length).toBeLessThanOrEqual(100)
+  const text = 'ab c'.repeat(1_500)
+  const parts = split({ text, entities })
+  expect(parts.map((part) => part.text).join('')).toBe(text)
+  expect(parts).toHaveLength(2)
+  for (const part of parts) {
+    expect(part.entities).toHaveLength(100)
+    expect(part.entities.at(-1)?.offset).toBeLessThan(400)
+  }
 })
 
 test('a text of nothing that could be cut well', () => {

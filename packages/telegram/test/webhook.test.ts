@@ -76,6 +76,28 @@ test('200 only once the update is durable, and only with the secret', async () =
   expect(asked.all).toHaveLength(1)
 })
 
+test('a part of an album that Telegram sends again after its album was answered is no new message', async () => {
+  const { server, process, asked } = await setup()
+  const chat = server.chat(7)
+  const { tg } = await process()
+  const webhook = tg.webhook({ secretToken })
+  const deliver = async (delivered: unknown): Promise<number> => {
+    const init = { method: 'POST', headers: { [header]: secretToken }, body: JSON.stringify(delivered) }
+    return (await webhook.fetch(new Request('http://bot.example/', init))).status
+  }
+  const part = (id: number, caption: string) => {
+    const { update_id, message } = update(id, '')
+    return { update_id, message: { ...message, text: undefined, caption, media_group_id: '55' } }
+  }
+  expect(await deliver(part(1, 'one'))).toBe(200)
+  expect(await deliver(part(2, 'two'))).toBe(200)
+  await chat.answer('one\n\ntwo')
+  expect(await deliver(part(2, 'two'))).toBe(200)
+  expect(await deliver(update(3, 'three'))).toBe(200)
+  await chat.answer('three')
+  expect(asked.all.map(({ text }) => text)).toEqual(['one\n\ntwo', 'three'])
+})
+
 test('a body that is too long is not read', async () => {
   const { process } = await setup()
   const { tg } = await process()

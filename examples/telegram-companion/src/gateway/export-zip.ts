@@ -1,9 +1,12 @@
+import { posix } from 'node:path'
 import { isWorkspaceError, type Workspace } from '@tenantbox/workspace'
 import { makeZip } from 'client-zip'
+import { ZipNames } from './zip-names.js'
 
 export interface ExportLimits {
   /** Of all files together. Telegram takes 50 MB from a bot. */
   readonly bytes: number
+  /** And folders. */
   readonly files: number
   readonly depth: number
 }
@@ -17,12 +20,15 @@ export class ExportTooLarge extends Error {
 
 interface FoundFile {
   readonly path: string
+  /** Its path in the zip. */
+  readonly name: string
   readonly modifiedAt: Date
 }
 
 /**
  * All files of a workspace as a zip, read one after the other while it is being sent. What is no regular file is left
- * out, and nothing is followed out of the workspace: its owner may have put anything there.
+ * out, nothing is followed out of the workspace, and names are such that nothing is unpacked elsewhere: its owner may have
+ * put anything there.
  *
  * @throws ExportTooLarge before there is a first byte or, should the files grow meanwhile, in the middle
  */
@@ -32,10 +38,13 @@ export async function exportZip(
 ): Promise<AsyncIterable<Uint8Array>> {
   const files: FoundFile[] = []
   let bytes = 0
-  for await (const { path, modifiedAt, bytes: size } of filesBelow(workspace, undefined, limits.depth)) {
-    bytes += size
-    files.push({ path, modifiedAt })
-    if (bytes > limits.bytes || files.length > limits.files) throw new ExportTooLarge()
+  let count = 0
+  for await (const { kind, bytes: size, ...found } of allBelow(workspace, undefined, '', limits.depth)) {
+    if (kind === 'file') {
+      files.push(found)
+      bytes += size
+    }
+    if (bytes > limits.bytes || ++count > limits.files) throw new ExportTooLarge()
   }
   return zipped(workspace, files, limits.bytes)
 }
@@ -45,19 +54,21 @@ async function* zipped(workspace: Workspace, files: readonly FoundFile[], most: 
   yield* makeZip(entries(workspace, files, most))
 }
 
-async function* filesBelow(
+async function* allBelow(
   workspace: Workspace,
   folder: string | undefined,
+  prefix: string,
   depth: number,
-): AsyncGenerator<FoundFile & { bytes: number }> {
-  for await (const found of workspace.files.list(folder)) {
+): AsyncGenerator<FoundFile & { kind: 'file' | 'directory'; bytes: number }> {
+  const names = new ZipNames()
+  for await (const { path, kind, bytes, modifiedAt } of workspace.files.list(folder)) {
     // What is being written this moment, and nobody's.
-    if (found.path === '.tenantbox') continue
-    if (found.kind === 'file') yield found
-    else if (found.kind === 'directory') {
-      if (depth === 0) throw new ExportTooLarge()
-      yield* filesBelow(workspace, found.path, depth - 1)
-    }
+    if (path === '.tenantbox' || kind === 'other') continue
+    const name = prefix + names.nameFor(posix.basename(path))
+    yield { path, name, kind, bytes, modifiedAt }
+    if (kind === 'file') continue
+    if (depth === 0) throw new ExportTooLarge()
+    yield* allBelow(workspace, path, `${name}/`, depth - 1)
   }
 }
 
@@ -70,9 +81,9 @@ async function* entries(workspace: Workspace, files: readonly FoundFile[], most:
       yield chunk
     }
   }
-  for (const { path, modifiedAt } of files) {
+  for (const { path, name, modifiedAt } of files) {
     const content = await openIfThere(workspace, path)
-    if (content) yield { name: path, lastModified: modifiedAt, input: bounded(content) }
+    if (content) yield { name, lastModified: modifiedAt, input: bounded(content) }
   }
 }
 

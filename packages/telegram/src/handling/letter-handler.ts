@@ -129,7 +129,7 @@ export class LetterHandler<C extends Context & TenantFlavor> {
     try {
       const text = onFailure(error, ctx)
       const place = placeOf(ctx)
-      if (text && place) await answering.outgoing(handling, place).chat.send(plain(text), 'final')
+      if (text && place) await answering.outgoing(handling, place).apologize(plain(text))
     } catch (cause) {
       const what = `The user of tenant ${JSON.stringify(tenant)} could not be told of a failure: see the cause.`
       warn('NOT_DELIVERED', what, { tenant, cause })

@@ -1,19 +1,12 @@
-import { mkdir, open, readdir, readFile, unlink } from 'node:fs/promises'
-import { join } from 'node:path'
 import type { CancelTimer, Clock } from '@tenantbox/core'
 import type { Update } from 'grammy/types'
+import { AlbumSpool, type Part } from './album-spool.js'
 
 type Updates = readonly [Update, ...Update[]]
 
-interface Part {
-  readonly tenant: string
-  readonly group: string
-  readonly update: Update
-}
-
 interface Album {
   readonly tenant: string
-  readonly parts: Map<number, Update>
+  readonly parts: Map<number, Part>
   posting: Promise<void> | undefined
   cancelTimer: CancelTimer | undefined
 }
@@ -36,33 +29,29 @@ const RETRY_MS = 5_000
  */
 export class Albums {
   readonly #options: AlbumsOptions
+  readonly #spool: AlbumSpool
   readonly #albums = new Map<string, Album>()
+  /** Those that are being posted. */
+  readonly #leaving = new Set<Album>()
   #closed = false
 
   constructor(options: AlbumsOptions) {
     this.#options = options
+    this.#spool = new AlbumSpool(options.directory, options.clock)
   }
 
   /** Goes on with what an earlier process has left. */
   async load(): Promise<void> {
-    const { directory } = this.#options
-    await mkdir(directory, { recursive: true, mode: 0o700 })
-    for (const name of await readdir(directory)) {
-      const part = parse(await readFile(join(directory, name), 'utf8'))
-      if (part) this.#join(part)
-      else await unlink(join(directory, name))
-    }
+    for (const part of await this.#spool.load()) this.#join(part)
   }
 
-  /** Resolves once the part is durable. */
+  /** Resolves once the part is durable; one that was posted comes again for nothing. */
   async add(tenant: string, group: string, update: Update): Promise<void> {
     const part = { tenant, group, update }
-    await using file = await open(this.#pathOf(update), 'w', 0o600)
-    await file.writeFile(JSON.stringify(part))
-    await file.sync()
-    await using directory = await open(this.#options.directory)
-    await directory.sync()
-    this.#join(part)
+    if (this.#hasLeft(part)) return
+    await this.#spool.keep(part)
+    // It may have come twice at the same time.
+    if (!this.#hasLeft(part)) this.#join(part)
   }
 
   /** Whether parts of an album of this tenant's are being gathered. */
@@ -78,10 +67,18 @@ export class Albums {
   async close(): Promise<void> {
     this.#closed = true
     for (const { cancelTimer } of this.#albums.values()) cancelTimer?.()
-    await Promise.allSettled([...this.#albums.values()].map(({ posting }) => posting))
+    await Promise.allSettled([...this.#leaving].map(({ posting }) => posting))
   }
 
-  #join({ tenant, group, update }: Part): void {
+  /** Whether it was posted, or is being. */
+  #hasLeft(part: Part): boolean {
+    const { tenant, update } = part
+    const isLeaving = (album: Album): boolean => album.tenant === tenant && album.parts.has(update.update_id)
+    return this.#spool.knows(part) || [...this.#leaving].some(isLeaving)
+  }
+
+  #join(part: Part): void {
+    const { tenant, group, update } = part
     const key = JSON.stringify([tenant, group])
     const album = this.#albums.get(key) ?? {
       tenant,
@@ -90,7 +87,7 @@ export class Albums {
       cancelTimer: undefined,
     }
     this.#albums.set(key, album)
-    album.parts.set(update.update_id, update)
+    album.parts.set(update.update_id, part)
     this.#arm(key, album, this.#options.gatherMs)
   }
 
@@ -114,42 +111,25 @@ export class Albums {
   }
 
   async #postAll(key: string, album: Album): Promise<void> {
-    const updates = [...album.parts.values()].sort((one, other) => one.update_id - other.update_id)
+    const parts = [...album.parts.values()].sort(
+      (one, other) => one.update.update_id - other.update.update_id,
+    )
     // A part that comes from now on begins an album of its own.
     this.#albums.delete(key)
+    this.#leaving.add(album)
     try {
-      const [first, ...others] = updates
+      const [first, ...others] = parts.map(({ update }) => update)
       if (first) await this.#options.post(album.tenant, [first, ...others])
     } catch (error) {
-      for (const update of this.#albums.get(key)?.parts.values() ?? [])
-        album.parts.set(update.update_id, update)
+      this.#leaving.delete(album)
+      for (const part of this.#albums.get(key)?.parts.values() ?? [])
+        album.parts.set(part.update.update_id, part)
       this.#albums.get(key)?.cancelTimer?.()
       this.#albums.set(key, album)
       throw error
     }
-    // The last to go is the one that the album is known by.
-    for (const update of updates.toReversed()) await this.#forget(update)
-  }
-
-  async #forget(update: Update): Promise<void> {
-    try {
-      await unlink(this.#pathOf(update))
-    } catch (error) {
-      // It came twice, and is gone with the first.
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
-    }
-  }
-
-  #pathOf({ update_id: id }: Update): string {
-    return join(this.#options.directory, `${id}.json`)
-  }
-}
-
-/** Undefined for what a power cut has left of one that was not confirmed. */
-function parse(text: string): Part | undefined {
-  try {
-    return JSON.parse(text) as Part
-  } catch {
-    return undefined
+    // The last to go is the one that the mailbox knows the album by.
+    for (const part of parts.toReversed()) await this.#spool.posted(part)
+    this.#leaving.delete(album)
   }
 }

@@ -7,6 +7,9 @@ import type { Urgency } from './chat.js'
 import type { Outgoing, Sent } from './outgoing.js'
 import { refusalOf } from './refusal.js'
 
+/** Putting a text together for an edit takes no more than this share of the process's time. */
+const LARGEST_SHARE = 0.05
+
 export interface LiveTextOptions {
   readonly outgoing: Outgoing
   readonly clock: Clock
@@ -28,6 +31,7 @@ export class LiveText {
   #showing: Promise<void> | undefined
   #cancelTimer: CancelTimer | undefined
   #changed = false
+  #renderingMs = 0
   #failure: { readonly error: unknown } | undefined
 
   constructor(options: LiveTextOptions) {
@@ -59,7 +63,8 @@ export class LiveText {
 
   #arm(): void {
     if (this.#stream === false || this.#cancelTimer || this.#showing || !this.#changed) return
-    this.#cancelTimer = this.#options.clock.after(this.#options.everyMs, () => {
+    const { clock, everyMs } = this.#options
+    this.#cancelTimer = clock.after(Math.max(everyMs, this.#renderingMs / LARGEST_SHARE), () => {
       this.#cancelTimer = undefined
       this.#showing = this.#showInPassing().finally(() => {
         this.#showing = undefined
@@ -99,6 +104,10 @@ export class LiveText {
   }
 
   #parts(): Formatted[] {
-    return split(renderMarkdown(this.#text)).filter((part) => !isBlank(part))
+    const { clock } = this.#options
+    const begun = clock.monotonic()
+    const parts = split(renderMarkdown(this.#text)).filter((part) => !isBlank(part))
+    this.#renderingMs = clock.monotonic() - begun
+    return parts
   }
 }

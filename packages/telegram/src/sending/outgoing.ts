@@ -22,6 +22,7 @@ export class Outgoing {
   readonly #messages: Sent[] = []
   readonly #filesBefore: string[]
   readonly #files: string[] = []
+  #isApologized: boolean
 
   /** @param note where it is remembered what has been sent */
   constructor(chat: Chat, turn: string, before: SentTurn | undefined, note: (sent: SentTurn) => void) {
@@ -31,6 +32,7 @@ export class Outgoing {
     this.#note = note
     this.#reusable = [...(here?.messages ?? [])]
     this.#filesBefore = [...(here?.files ?? [])]
+    this.#isApologized = here?.apologized ?? false
   }
 
   async post(content: Formatted, urgency: Urgency): Promise<Sent> {
@@ -69,6 +71,14 @@ export class Outgoing {
     this.#remember()
   }
 
+  /** Says why there is no answer, unless an attempt before has. */
+  async apologize(content: Formatted): Promise<void> {
+    if (this.#isApologized) return
+    await this.chat.send(content, 'final')
+    this.#isApologized = true
+    this.#remember()
+  }
+
   /** The turn has said all: what is left of an attempt before it goes. */
   async finish(): Promise<void> {
     if (this.#reusable.length === 0) return
@@ -91,6 +101,7 @@ export class Outgoing {
       place: this.chat.place,
       messages: [...this.#messages.map(({ id }) => id), ...this.#reusable],
       files: [...this.#files, ...this.#filesBefore],
+      ...(this.#isApologized ? { apologized: true } : {}),
     })
   }
 }

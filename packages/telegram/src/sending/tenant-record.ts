@@ -13,6 +13,8 @@ export interface SentTurn {
   readonly place: Place
   readonly messages: readonly number[]
   readonly files: readonly string[]
+  /** Whether its user has been told that there is no answer. */
+  readonly apologized?: boolean
 }
 
 interface RecordFile {

@@ -33,7 +33,10 @@ interface Open {
 export class FormattedWriter {
   #text = ''
   #indent = ''
-  readonly #open: Open[] = []
+  /** In effect. */
+  readonly #styles: Open[] = []
+  /** What was opened; undefined for what lies in the same already. */
+  readonly #opened: (Open | undefined)[] = []
   readonly #entities: MessageEntity[] = []
 
   /** @throws TooMuchText */
@@ -43,33 +46,34 @@ export class FormattedWriter {
     assertWithin(this.#text.length)
   }
 
-  /** Lines that begin inside are indented. */
-  indented(by: string, write: () => void): void {
-    const outer = this.#indent
-    this.#indent += by
-    write()
-    this.#indent = outer
+  /** Lines that begin from now on are indented; less with a negative number. */
+  indent(by: number): void {
+    this.#indent = ' '.repeat(this.#indent.length + by)
   }
 
-  /** What `write` writes has this style, unless it lies in the same already. */
-  within(style: Style, write: () => void): void {
-    const isNested = this.#open.some(({ style: { type } }) => type === style.type)
-    const open = { style, from: this.#text.length }
-    if (!isNested) this.#open.push(open)
-    write()
-    if (!isNested) {
-      this.#open.pop()
-      this.#close(open)
-    }
+  /** What is written from now on has this style, unless it lies in the same already. */
+  open(style: Style): void {
+    const isNested = this.#styles.some(({ style: { type } }) => type === style.type)
+    const open = isNested ? undefined : { style, from: this.#text.length }
+    this.#opened.push(open)
+    if (open) this.#styles.push(open)
+  }
+
+  /** Ends the style opened last. */
+  close(): void {
+    const open = this.#opened.pop()
+    if (!open) return
+    this.#styles.pop()
+    this.#add(open)
   }
 
   code(style: Style, text: string): void {
-    const isInLink = this.#open.some((open) => open.style.type === 'text_link')
-    const around = isInLink ? [] : this.#open.filter((open) => open.style.type !== 'blockquote')
-    for (const open of around) this.#close(open)
+    const isInLink = this.#styles.some((open) => open.style.type === 'text_link')
+    const around = isInLink ? [] : this.#styles.filter((open) => open.style.type !== 'blockquote')
+    for (const open of around) this.#add(open)
     const from = this.#text.length
     this.write(text)
-    if (!isInLink) this.#close({ style, from })
+    if (!isInLink) this.#add({ style, from })
     for (const open of around) open.from = this.#text.length
   }
 
@@ -77,7 +81,7 @@ export class FormattedWriter {
     return { text: this.#text, entities: this.#entities.toSorted(outerFirst) }
   }
 
-  #close({ style, from }: Open): void {
+  #add({ style, from }: Open): void {
     const length = this.#text.length - from
     if (length > 0) this.#entities.push({ ...style, offset: from, length })
   }

@@ -5,7 +5,7 @@ import type { Formatted } from './formatted.js'
 export const MESSAGE_LIMIT = 4096
 /** The longest caption of a file, in UTF-16 units. */
 export const CAPTION_LIMIT = 1024
-/** Telegram ignores what is formatted beyond these. */
+/** What one message may have of formatting: Telegram ignores more. */
 const ENTITY_LIMIT = 100
 /** So much text is looked at behind a cut to see whether it goes through a character. */
 const LOOKAHEAD = 64
@@ -17,42 +17,38 @@ const graphemes = new Intl.Segmenter(undefined, { granularity: 'grapheme' })
 /**
  * Cuts what is too long for one message: between paragraphs, lines, words or at least characters, the better the place
  * the earlier it is preferred, but no part is left less than half full for it. The texts of the parts make up the text
- * again; what is formatted across a cut is so in both parts.
+ * again; what is formatted across a cut is so in both parts, as far as there are no more than a message may have.
  */
 export function split(whole: Formatted, limit: number = MESSAGE_LIMIT): Formatted[] {
   const entities = [...whole.entities].sort((one, other) => one.offset - other.offset)
   const parts: Formatted[] = []
   let from = 0
   for (;;) {
-    const end = longestEnd(whole.text, entities, from, limit)
-    const to = end === whole.text.length ? end : cutBefore(whole.text, entities, from, end)
-    parts.push({ text: whole.text.slice(from, to), entities: entitiesWithin(entities, from, to) })
+    const end = Math.min(whole.text.length, from + limit)
+    const here = entities.filter((entity) => overlaps(entity, from, end))
+    const to = end === whole.text.length ? end : cutBefore(whole.text, here, from, end)
+    const text = whole.text.slice(from, to)
+    parts.push({ text, entities: entitiesWithin(here, from, to).slice(0, ENTITY_LIMIT) })
     if (to === whole.text.length) return parts
     from = to
   }
-}
-
-/** How far the part that begins at `from` may reach. */
-function longestEnd(text: string, entities: readonly MessageEntity[], from: number, limit: number): number {
-  const end = Math.min(text.length, from + limit)
-  const touched = entities.filter((entity) => overlaps(entity, from, end))
-  const tooMany = touched[ENTITY_LIMIT]
-  return tooMany && tooMany.offset > from ? tooMany.offset : end
 }
 
 /** The best place for a cut after `from` and not after `end`. */
 function cutBefore(text: string, entities: readonly MessageEntity[], from: number, end: number): number {
   const earliest = from + Math.ceil((end - from) / 2)
   const segments = graphemes.segment(text.slice(from, end + LOOKAHEAD))
+  const code = entities.filter((entity) => entity.type === 'pre' && overlaps(entity, earliest, end))
   const startOfCharacter = (at: number): number => from + (segments.containing(at - from)?.index ?? at - from)
   for (const separator of SEPARATORS) {
     let inCode: number | undefined
     for (let cut = end + 1; cut - 1 - separator.length >= from; ) {
       cut = text.lastIndexOf(separator, cut - 1 - separator.length) + separator.length
       if (cut <= earliest) break
-      if (startOfCharacter(cut) !== cut) continue
-      if (!isInCode(entities, cut)) return cut
-      inCode ??= cut
+      const isCode = code.some((entity) => isWithin(entity, cut))
+      if ((isCode && inCode !== undefined) || startOfCharacter(cut) !== cut) continue
+      if (!isCode) return cut
+      inCode = cut
     }
     if (inCode !== undefined && separator !== '\n\n') return inCode
   }
@@ -61,8 +57,8 @@ function cutBefore(text: string, entities: readonly MessageEntity[], from: numbe
   return isPair(text, end) && end - 1 > from ? end - 1 : end
 }
 
-function isInCode(entities: readonly MessageEntity[], at: number): boolean {
-  return entities.some(({ type, offset, length }) => type === 'pre' && offset < at && at < offset + length)
+function isWithin({ offset, length }: MessageEntity, at: number): boolean {
+  return offset < at && at < offset + length
 }
 
 /** Whether a cut at `at` would go through a surrogate pair. */
