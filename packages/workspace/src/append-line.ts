@@ -1,5 +1,7 @@
-import { finishArchives, isSettled } from './archive-finish.js'
+import { finishAbandoned, finishArchives, isSettled } from './archive-finish.js'
+import { ARCHIVE_FOLDER } from './archive-folder.js'
 import { busy } from './errors.js'
+import type { OnProblem } from './problem.js'
 import { isCurrent, openSessionToAppend, SESSION_FILE } from './session-file.js'
 import { writeLine } from './write-line.js'
 
@@ -7,15 +9,37 @@ const MAX_ATTEMPTS = 20
 
 /**
  * Appends one line to the session. Should the session be archived between our opening it and our write, then the line
- * is seen to be carried over.
+ * is seen to be carried over. Should an archive be unfinished, then that comes first: what it carries over was said
+ * before.
  */
-export async function appendLine(directory: string, line: Buffer): Promise<void> {
+export async function appendLine(directory: string, line: Buffer, onProblem: OnProblem): Promise<void> {
+  let waits = true
   for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
     using file = openSessionToAppend(directory)
+    if (waits && file.stats.nlink > 1) {
+      const found = await waitForArchive(directory, onProblem)
+      waits = found !== 'unfinished'
+      if (found === 'finished') continue
+    }
     if (!(await writeLine(file, line))) continue
     if (isCurrent(directory, file)) return
     await finishArchives(directory)
     if (await isSettled(directory, file, line)) return
   }
   throw busy(SESSION_FILE, MAX_ATTEMPTS)
+}
+
+/** Has an archive finished that was begun before, by its maker or, if that has died, here. */
+async function waitForArchive(
+  directory: string,
+  onProblem: OnProblem,
+): Promise<'none' | 'finished' | 'unfinished'> {
+  try {
+    if (await finishAbandoned(directory)) return 'none'
+    return (await finishArchives(directory)) ? 'finished' : 'unfinished'
+  } catch (error) {
+    // Nobody's append fails for what an archiver has left, or a tenant made look like that.
+    onProblem({ file: ARCHIVE_FOLDER, message: `An unfinished archive was not finished: ${error}` })
+    return 'unfinished'
+  }
 }

@@ -27,7 +27,8 @@ export const KEPT_LIMIT = 256 * 1024 * 1024
 const CLAIM_MS = 5000
 const POLL_MS = 5
 const LONGEST_POLL_MS = 200
-const MAX_LATE = 1000
+/** The most that writers can have added to the old file between the last look at it and its replacement. */
+const LATE_LIMIT = 32 * 1024 * 1024
 const MAX_ATTEMPTS = 20
 const BLANK = Buffer.alloc(64 * 1024, '\n')
 
@@ -85,8 +86,8 @@ export async function isSettled(directory: string, old: HeldFile, line: Buffer):
   if (!archive) return false
   using file = archives.open(archive.name, constants.O_RDWR)
   if (file.identity() !== old.identity()) return false
-  const found = await file.find(line, old.stats.size)
-  if (found === -1 || found < archive.cut) return true
+  const found = await file.find(line, Math.max(old.stats.size, archive.cut))
+  if (found === -1) return true
   await blank(file, found, line.length)
   return false
 }
@@ -132,18 +133,21 @@ async function carryLate(
   file: HeldFile,
   { name, cut, end }: PartialArchive,
 ): Promise<void> {
-  const late: { readonly offset: number; readonly text: string }[] = []
-  for await (const lines of linesForward(file, { start: end }))
-    for (const line of lines)
-      if ('text' in line && late.length < MAX_LATE && 'entry' in parseEntry(line.text)) late.push(line)
-  if (late.length === 0) return
-  // An earlier run may have carried some of them: behind what the session has kept.
-  const carried = await linesOf(directory, end - cut, new Set(late.map(({ text }) => text)))
-  for (const { offset, text } of late) {
-    // Suspended for so long that somebody else has taken it over.
-    if (identityIn(archives, name) === undefined) return
-    if (!carried.has(text)) await carry(directory, text)
-    await blank(file, offset, Buffer.byteLength(text))
+  // An earlier run may have died between carrying a line over and blanking it: in the first block that is not blank.
+  let carried: ReadonlySet<string> | undefined
+  for await (const lines of linesForward(file, {
+    start: end,
+    end: Math.min(file.size(), end + LATE_LIMIT),
+  })) {
+    const late = lines.flatMap((line) => ('text' in line && 'entry' in parseEntry(line.text) ? [line] : []))
+    if (late.length === 0) continue
+    carried ??= await linesOf(directory, end - cut, new Set(late.map(({ text }) => text)))
+    for (const { offset, text } of late) {
+      // Suspended for so long that somebody else has taken it over.
+      if (identityIn(archives, name) === undefined) return
+      if (!carried.has(text)) await carry(directory, text)
+      await blank(file, offset, Buffer.byteLength(text))
+    }
   }
 }
 
@@ -156,7 +160,8 @@ async function linesOf(
   const found = new Set<string>()
   using session = openSession(directory)
   if (!session) return found
-  for await (const lines of linesForward(session, { start }))
+  const end = Math.min(session.size(), start + 2 * LATE_LIMIT)
+  for await (const lines of linesForward(session, { start, end }))
     for (const line of lines) if ('text' in line && wanted.has(line.text)) found.add(line.text)
   return found
 }

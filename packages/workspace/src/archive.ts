@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { linkSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
+import { Allowance } from './allowance.js'
 import { finishArchive, finishArchives, KEPT_LIMIT, remove } from './archive-finish.js'
 import {
   archiveName,
@@ -51,21 +52,22 @@ async function tryToArchive(
   // Opened first: so this file cannot become an archive before the one that has led to it is finished.
   using session = openSession(directory)
   if (!(await finishArchives(directory))) throw unfinished()
-  const cut = session && (await findEntry(session, before))
+  const allowance = new Allowance()
+  const cut = session && (await findEntry(session, before, allowance))
   if (!session || cut === undefined)
     throw new WorkspaceError('NOT_FOUND', `${SESSION_FILE} has no entry ${shown(before)}.`, {
       path: SESSION_FILE,
     })
-  const entries = await countEntries(session, cut)
+  const entries = await countEntries(session, cut, allowance)
   if (entries === 0) return { path: '', entries: 0 }
 
   using archives = openArchives(directory, { create: true })
   if (!archives) return undefined
   await using staged = StagedFile.create(directory, SESSION_FILE)
-  const copied = await copyLines(session, staged.file, cut)
+  const copied = await copyLines(session, staged.file, cut, allowance)
   if (!(await staged.claim()) || !isCurrent(directory, session)) return undefined
 
-  const end = await catchUp(session, staged.file, copied)
+  const end = await catchUp(session, staged.file, copied, allowance)
   const stamp = `${new Date().toISOString().replace(/[:.]/g, '-')}-${randomBytes(3).toString('hex')}`
   const claimed = { stamp, cut, end, claimedAt: Date.now() }
   const partial = { ...claimed, name: partialName(claimed) }
@@ -108,10 +110,10 @@ function link(directory: string, session: HeldFile, archives: Folder, name: stri
 }
 
 /** Copies what has been appended since, so that little is left to be carried over one by one. */
-async function catchUp(from: HeldFile, to: HeldFile, start: number): Promise<number> {
+async function catchUp(from: HeldFile, to: HeldFile, start: number, allowance: Allowance): Promise<number> {
   let end = start
   for (let round = 0; round < MAX_CATCH_UPS && from.size() > end; round++) {
-    const reached = await copyLines(from, to, end)
+    const reached = await copyLines(from, to, end, allowance)
     if (reached === end) break
     end = reached
   }
@@ -119,8 +121,8 @@ async function catchUp(from: HeldFile, to: HeldFile, start: number): Promise<num
 }
 
 /** Copies all complete lines from `start` on; returns where they end. */
-async function copyLines(from: HeldFile, to: HeldFile, start: number): Promise<number> {
-  const end = await endOfLines(from, { start })
+async function copyLines(from: HeldFile, to: HeldFile, start: number, allowance: Allowance): Promise<number> {
+  const end = await endOfLines(from, { start, allowance })
   if (end - start > KEPT_LIMIT)
     throw tooLarge(
       SESSION_FILE,

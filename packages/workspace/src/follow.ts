@@ -1,4 +1,5 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec'
+import type { Allowance } from './allowance.js'
 import type { SessionEntry } from './entry.js'
 import { FileChanges } from './file-changes.js'
 import type { HeldFile } from './held-file.js'
@@ -6,7 +7,7 @@ import type { Json } from './json.js'
 import { endOfLines, LINE_LIMIT, linesBackward, linesForward } from './line-reader.js'
 import type { OnProblem } from './problem.js'
 import { openSession, SESSION_FILE } from './session-file.js'
-import { EntryParser } from './session-reader.js'
+import { EntryParser, entryIn } from './session-reader.js'
 import { untilAborted } from './until-aborted.js'
 
 const NEWLINE = 0x0a
@@ -48,18 +49,22 @@ export function followEntries(
   return untilAborted(async function* (signal) {
     using changes = new FileChanges(directory, SESSION_FILE, signal)
     const parser = new EntryParser(schema, onProblem)
+    const { allowance } = parser
     let position = from
     while (!signal.aborted) {
       using file = openSession(directory)
       if (file) {
-        const start = await findAgain(file, position)
-        const end = await endOfLines(file, { start })
+        const start = await findAgain(file, position, allowance)
+        const end = await endOfLines(file, { start, allowance })
         if (start !== position.offset) position = { ...position, offset: start }
-        for await (const lines of linesForward(file, { start, end }))
+        for await (const lines of linesForward(file, { start, end, allowance }))
           for (const line of lines) {
             const entry = await parser.parse(line)
             if ('text' in line) position = after(line.offset, line.text)
-            if (entry) yield entry
+            if (entry) {
+              allowance.renew()
+              yield entry
+            }
             if (signal.aborted) return
           }
         // What came last was no line to hold on to.
@@ -76,7 +81,11 @@ function after(offset: number, text: string): Position {
 }
 
 /** Where to go on: at the same place, or else behind the last such line, or else at the beginning of what is new. */
-async function findAgain(file: HeldFile, { offset, anchor }: Position): Promise<number> {
+async function findAgain(
+  file: HeldFile,
+  { offset, anchor }: Position,
+  allowance: Allowance,
+): Promise<number> {
   const size = file.size()
   if (anchor.length === 0) return offset <= size ? offset : 0
   if (offset <= size) {
@@ -85,8 +94,10 @@ async function findAgain(file: HeldFile, { offset, anchor }: Position): Promise<
       return offset
   }
   const wanted = anchor.toString('utf8').slice(0, -1)
-  for await (const lines of linesBackward(file))
-    for (const line of lines)
+  for await (const lines of linesBackward(file, { allowance }))
+    for (const line of lines) {
       if ('text' in line && line.text === wanted) return line.offset + Buffer.byteLength(line.text) + 1
+      entryIn(line, allowance)
+    }
   return 0
 }

@@ -7,6 +7,7 @@ const writeAsync = promisify(write)
 const fsyncAsync = promisify(fsync)
 const fdatasyncAsync = promisify(fdatasync)
 const SEARCHED = 256 * 1024
+const SEARCH_LIMIT = 64 * 1024 * 1024
 
 /** An open regular file. Reads name their position, so that several readers can share it. */
 export class HeldFile implements Disposable {
@@ -59,15 +60,15 @@ export class HeldFile implements Disposable {
     return filled
   }
 
-  /** Where `bytes` stand first, from `start` on; -1 when they do not. */
+  /** Where `bytes` stand first, from `start` on and in the last 64 MiB; -1 when they do not. */
   async find(bytes: Uint8Array, start: number): Promise<number> {
     const block = Buffer.allocUnsafe(SEARCHED + bytes.length)
-    for (let at = start; ; at += SEARCHED) {
-      const read = block.subarray(0, await this.read(block, at))
-      const found = read.indexOf(bytes)
+    const end = this.size()
+    for (let at = Math.max(start, end - SEARCH_LIMIT); at < end; at += SEARCHED) {
+      const found = block.subarray(0, await this.read(block, at)).indexOf(bytes)
       if (found !== -1) return at + found
-      if (read.length < block.length) return -1
     }
+    return -1
   }
 
   /**

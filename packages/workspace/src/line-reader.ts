@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer'
+import type { Allowance } from './allowance.js'
 import type { HeldFile } from './held-file.js'
 
 /** The longest line of a session, its newline included. */
@@ -21,6 +22,8 @@ export interface LineRange {
   readonly start?: number
   /** @default the file's size when reading begins */
   readonly end?: number
+  /** Charged for what is read. @default nobody: who gives none bounds the range */
+  readonly allowance?: Allowance
 }
 
 /**
@@ -35,7 +38,7 @@ export async function* linesForward(file: HeldFile, range: LineRange = {}): Asyn
   let carried = NOTHING
   let skipping = false
   while (offset < end) {
-    const block = await readBlock(file, offset, Math.min(FORWARD_BLOCK, end - offset))
+    const block = await readBlock(file, offset, Math.min(FORWARD_BLOCK, end - offset), range)
     if (block.length === 0) return
     const skipped = skipping ? block.indexOf(NEWLINE) + 1 : 0
     if (skipping && skipped === 0) {
@@ -68,7 +71,7 @@ export async function* linesBackward(file: HeldFile, range: LineRange = {}): Asy
   let skipping = false
   while (offset > start) {
     const wanted = Math.min(size, offset - start)
-    const block = await readBlock(file, offset - wanted, wanted)
+    const block = await readBlock(file, offset - wanted, wanted, range)
     offset -= wanted
     size = Math.min(size * 2, LARGEST_BLOCK_BACK)
     const bytes = carried.length === 0 ? block : Buffer.concat([block, carried])
@@ -101,11 +104,18 @@ export async function endOfLines(file: HeldFile, range: LineRange = {}): Promise
     const newline = block.lastIndexOf(NEWLINE)
     end -= wanted
     if (newline !== -1) return end + newline + 1
+    range.allowance?.charge(wanted)
   }
   return start
 }
 
-async function readBlock(file: HeldFile, offset: number, length: number): Promise<Buffer> {
+async function readBlock(
+  file: HeldFile,
+  offset: number,
+  length: number,
+  { allowance }: LineRange = {},
+): Promise<Buffer> {
+  allowance?.charge(length)
   const block = Buffer.allocUnsafe(length)
   return block.subarray(0, await file.read(block, offset))
 }

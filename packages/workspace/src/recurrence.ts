@@ -4,6 +4,8 @@ import { parseDuration, parseTime } from './time.js'
 import { Zone } from './zone.js'
 
 const HOUR = 3_600_000
+/** As often as a cron pattern can be due. */
+const SHORTEST_STEP = 60_000
 
 /** When a schedule is due, in milliseconds since the epoch. */
 export interface Recurrence {
@@ -37,6 +39,7 @@ export function recurrenceOf(schedule: Schedule, fileZone: string | undefined): 
   if (schedule.every !== undefined) {
     const step = parseDuration(schedule.every)
     if (typeof step === 'string') return `every ${step}`
+    if (step < SHORTEST_STEP) return 'every must be at least a minute, such as 90s or 15m'
     const from = schedule.from === undefined ? created : parseTime(schedule.from, zone)
     return typeof from === 'string' ? `from ${from}` : regular(created, until, from, step)
   }

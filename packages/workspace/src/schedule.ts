@@ -4,8 +4,8 @@ import type { Json } from './json.js'
  * When a schedule is due.
  *
  * - `at`: once. ISO 8601; without an offset it is local time in the schedule's, or else the file's, `timezone`.
- * - `every`: again and again after a number and a unit (`90s`, `15m`, `2h`, `1d`, `1w`), counted from `from` or else
- *   from `createdAt`. Always the same number of seconds: a day has 24 hours even when clocks change.
+ * - `every`: again and again after a number and a unit (`90s`, `15m`, `2h`, `1d`, `1w`), at least a minute, counted from
+ *   `from` or else from `createdAt`. Always the same number of seconds: a day has 24 hours even when clocks change.
  * - `cron`: five fields, or `@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly`, in local time of `timezone` (UTC
  *   where there is none).
  */

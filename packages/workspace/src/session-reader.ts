@@ -1,4 +1,5 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec'
+import { Allowance } from './allowance.js'
 import type { SessionEntry } from './entry.js'
 import { parseEntry } from './entry-check.js'
 import { shown, WorkspaceError } from './errors.js'
@@ -20,6 +21,8 @@ export interface ReadOptions {
 
 /** Turns lines into entries, and reports those that are none. */
 export class EntryParser {
+  /** For what it is given to parse. */
+  readonly allowance = new Allowance()
   readonly #schema: StandardSchemaV1<Json, Json> | undefined
   readonly #report: ProblemReport
 
@@ -33,6 +36,7 @@ export class EntryParser {
     if ('fault' in line) return this.#reject(line.offset, line.fault)
     const parsed = parseEntry(line.text)
     if ('fault' in parsed) return this.#reject(line.offset, parsed.fault)
+    this.allowance.giveBack(line.text)
     const { entry } = parsed
     return this.#schema && entry.meta !== undefined ? this.#checked(entry, entry.meta, line.offset) : entry
   }
@@ -40,7 +44,7 @@ export class EntryParser {
   /** Reports a last line without its newline, and says where the others end. */
   async completeEnd(file: HeldFile): Promise<number> {
     const size = file.size()
-    const end = await endOfLines(file, { end: size })
+    const end = await endOfLines(file, { end: size, allowance: this.allowance })
     if (end < size) this.#reject(end, 'torn, its newline is missing; the next append ends it')
     return end
   }
@@ -52,6 +56,7 @@ export class EntryParser {
   }
 
   #reject(offset: number, fault: string): undefined {
+    this.allowance.refuse()
     this.#report.add({
       file: SESSION_FILE,
       offset,
@@ -73,7 +78,8 @@ export async function* readEntries(
   let begun = from === undefined
   if (file) {
     const end = await parser.completeEnd(file)
-    for await (const lines of reverse ? linesBackward(file, { end }) : linesForward(file, { end }))
+    const range = { end, allowance: parser.allowance }
+    for await (const lines of reverse ? linesBackward(file, range) : linesForward(file, range))
       for (const line of lines) {
         const parsed = parser.parse(line)
         const entry = parsed instanceof Promise ? await parsed : parsed
@@ -86,26 +92,40 @@ export async function* readEntries(
 }
 
 /** The byte at which the entry with that id, or the first of that time or later, begins. */
-export async function findEntry(file: HeldFile, wanted: string): Promise<number | undefined> {
+export async function findEntry(
+  file: HeldFile,
+  wanted: string,
+  allowance: Allowance,
+): Promise<number | undefined> {
   const time = timeOf(wanted)
   let found: number | undefined
-  for await (const lines of linesBackward(file))
+  for await (const lines of linesBackward(file, { allowance }))
     for (const line of lines) {
-      if (!('text' in line)) continue
-      const parsed = parseEntry(line.text)
-      if (!('entry' in parsed)) continue
-      if (parsed.entry.id === wanted) return line.offset
-      if (time !== undefined && Date.parse(parsed.entry.at) >= time) found = line.offset
+      const entry = entryIn(line, allowance)
+      if (!entry) continue
+      if (entry.id === wanted) return line.offset
+      if (time !== undefined && Date.parse(entry.at) >= time) found = line.offset
     }
   return found
 }
 
 /** How many entries stand before a byte. */
-export async function countEntries(file: HeldFile, end: number): Promise<number> {
+export async function countEntries(file: HeldFile, end: number, allowance: Allowance): Promise<number> {
   let count = 0
-  for await (const lines of linesForward(file, { end }))
-    for (const line of lines) if ('text' in line && 'entry' in parseEntry(line.text)) count++
+  for await (const lines of linesForward(file, { end, allowance }))
+    for (const line of lines) if (entryIn(line, allowance)) count++
   return count
+}
+
+/** The entry that a line is, as it stands there; undefined for what is none. */
+export function entryIn(line: Line, allowance: Allowance): SessionEntry | undefined {
+  const parsed = 'text' in line ? parseEntry(line.text) : line
+  if ('entry' in parsed && 'text' in line) {
+    allowance.giveBack(line.text)
+    return parsed.entry
+  }
+  allowance.refuse()
+  return undefined
 }
 
 function beginsAt(from: string, reverse: boolean): (entry: SessionEntry) => boolean {

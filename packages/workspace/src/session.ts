@@ -1,8 +1,6 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec'
 import { appendLine } from './append-line.js'
 import { archiveBefore } from './archive.js'
-import { finishAbandoned } from './archive-finish.js'
-import { ARCHIVE_FOLDER } from './archive-folder.js'
 import { composeEntry } from './compose-entry.js'
 import type { NewEntry, SessionEntry } from './entry.js'
 import { invalidOption } from './errors.js'
@@ -17,7 +15,6 @@ export class Session<M extends Json = Json> {
   readonly #schema: StandardSchemaV1<Json, Json> | undefined
   readonly #onProblem: OnProblem
   #appended: Promise<unknown> = Promise.resolve()
-  #recovered: Promise<unknown> | undefined
 
   constructor(directory: string, schema: StandardSchemaV1<Json, Json> | undefined, onProblem: OnProblem) {
     this.#directory = directory
@@ -36,9 +33,7 @@ export class Session<M extends Json = Json> {
   append(entry: NewEntry<M>): Promise<SessionEntry<M>> {
     const composed = composeEntry(entry as NewEntry, this.#schema)
     const appended = Promise.all([composed, this.#appended]).then(async ([{ line, entry }]) => {
-      this.#recovered ??= this.#recover()
-      await this.#recovered
-      await appendLine(this.#directory, line)
+      await appendLine(this.#directory, line, this.#onProblem)
       return entry as SessionEntry<M>
     })
     // The caller gets the failure; here it only marks the end.
@@ -92,14 +87,5 @@ export class Session<M extends Json = Json> {
    */
   async archive(before: string): Promise<{ path: string; entries: number }> {
     return archiveBefore(this.#directory, before)
-  }
-
-  /** What an archiver that died has left; nobody's append fails for that. */
-  async #recover(): Promise<void> {
-    try {
-      await finishAbandoned(this.#directory)
-    } catch (error) {
-      this.#onProblem({ file: ARCHIVE_FOLDER, message: `An unfinished archive was not finished: ${error}` })
-    }
   }
 }

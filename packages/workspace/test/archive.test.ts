@@ -11,8 +11,10 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { finishArchives, isSettled } from '../src/archive-finish.js'
+import { finishArchive, finishArchives, isSettled } from '../src/archive-finish.js'
+import { openArchives, partialsIn } from '../src/archive-folder.js'
 import { Workspace } from '../src/index.js'
 import { isCurrent, openSessionToAppend } from '../src/session-file.js'
 import { writeLine } from '../src/write-line.js'
@@ -83,7 +85,7 @@ describe('archive', () => {
       const [before] = await workspace.session.tail(1)
       const appends = writers.map(async (writer, index) => {
         const id = `${round}-${index}`
-        await new Promise((resolve) => setImmediate(resolve))
+        await setImmediate()
         await writer.session.append({ ...entry('x'), id })
         expected.push(id)
       })
@@ -181,6 +183,39 @@ describe('an archive whose maker died', () => {
     expect(readdirSync(join(folder, 'session-archive'))).toEqual([
       `2026-01-01.${Buffer.byteLength(line('a') + line('bb'))}.jsonl`,
     ])
+  })
+
+  test('comes before what is appended now: what it carries over was said before that', async () => {
+    const folder = abandoned(
+      line('ccc'),
+      { archived: line('a') + line('bb'), kept: line('ccc'), late: line('dddd') },
+      Date.now(),
+    )
+    const workspace = await Workspace.open(folder)
+    const appending = workspace.session.append(entry('f'))
+    for (let turn = 0; turn < 100; turn++) await setImmediate()
+    // Its maker was alive, only slow.
+    using archives = openArchives(folder)
+    const [partial] = archives ? partialsIn(archives) : []
+    if (!archives || !partial) throw new Error('The archive was finished by somebody else.')
+    await finishArchive(folder, archives, partial)
+    await appending
+    expect(await contents(workspace, folder)).toEqual({
+      session: ['ccc', 'dddd', 'f'],
+      archived: ['a', 'bb'],
+    })
+  })
+
+  test('loses none of a thousand and more lines that came late', async () => {
+    const late = Array.from({ length: 1500 }, (_, index) => `late-${index}`)
+    const folder = abandoned(line('ccc'), {
+      archived: line('a'),
+      kept: line('ccc'),
+      late: late.map((id) => `${JSON.stringify({ ...entry('x'), id, content: 'x'.repeat(100) })}\n`).join(''),
+    })
+    const workspace = await Workspace.open(folder)
+    await workspace.session.append(entry('f'))
+    expect(await contents(workspace, folder)).toEqual({ session: ['ccc', ...late, 'f'], archived: ['a'] })
   })
 
   test('is waited for by the next archive, for as long as its maker may be alive', async () => {

@@ -42,8 +42,11 @@ async function everything(folder: string, workspace: Workspace): Promise<string[
     // Left behind by who died before anything had happened: another name of the session.
     if (name.endsWith('.partial'))
       expect(statSync(join(archives, name)).ino).toBe(statSync(join(folder, 'session.jsonl')).ino)
-    if (!name.endsWith('.jsonl')) continue
-    for (const line of readFileSync(join(archives, name), 'utf8').split('\n')) {
+    // Behind the bytes that are the archive there may be a line whose writer was killed before it took that back.
+    const bytes = /\.(\d+)\.jsonl$/.exec(name)?.[1]
+    if (bytes === undefined) continue
+    const archived = readFileSync(join(archives, name)).subarray(0, Number(bytes))
+    for (const line of archived.toString('utf8').split('\n')) {
       if (line.trim() === '') continue
       const id: unknown = parsed(line)
       if (typeof id === 'string') ids.push(id)

@@ -395,6 +395,40 @@ describe('a hostile or broken file', () => {
     expect(dues).toHaveLength(10)
   })
 
+  test('with more dues than anybody reads is slowed down: it takes only so many calls in a minute, and holds up no other', async () => {
+    const { make, write, dues, problems, pass } = setup(['anna', 'berta'], { maxPerMinute: 3 })
+    write(Array.from({ length: 5 }, (_, index) => ({ ...base, id: `${index}`, every: '1m' })))
+    write([{ ...base, id: 'b', every: '1m' }], 'berta')
+    const scheduler = make()
+    await scheduler.start()
+    for (let minute = 1; minute <= 10; minute++) {
+      await pass(scheduler, 60_000)
+      const count = (name: string) => dues.filter(({ tenant }) => tenant === name).length
+      expect([count('anna'), count('berta')]).toEqual([3 * minute, minute])
+    }
+    const anna = dues.filter(({ tenant }) => tenant === 'anna')
+    expect(new Set(anna.map(({ id }) => id)).size).toBe(anna.length)
+    // In turn, and each says how many of its own it stands for.
+    expect(new Set(anna.slice(-5).map(({ schedule }) => schedule.id)).size).toBe(5)
+    expect(anna.at(-1)?.missed).toBeGreaterThan(0)
+    expect(new Set(problems.map(({ tenant }) => tenant))).toEqual(new Set(['anna']))
+    expect(problems[0]?.message).toContain('More than 3')
+  })
+
+  test('that asks for something every second is reported: there is nothing more often than every minute', async () => {
+    const { make, write, ids, problems, pass } = setup()
+    write([
+      { ...base, id: 'seconds', every: '1s' },
+      { ...base, id: 'cron', cron: '* * * * * *' },
+      { ...base, id: 'minutes', every: '1m' },
+    ])
+    const scheduler = make()
+    await scheduler.start()
+    await pass(scheduler, 60_000)
+    expect(ids()).toEqual(['minutes@2026-05-01T12:01:00.000Z'])
+    expect(problems.map(({ message }) => message).join()).toMatch(/index 0 .*at least a minute.*index 1 /)
+  })
+
   test('a listener and a list of tenants that throw break nothing', async () => {
     const { make, write, pass } = setup(['anna'], {
       onProblem: () => {
@@ -419,6 +453,7 @@ describe('options', () => {
   test.each([
     { catchUpLimit: 0 },
     { maxPerTenant: 1.5 },
+    { maxPerMinute: 0 },
     { concurrency: Number.NaN },
     { misfire: 'never' as never },
   ])('%j is refused', (wrong) => {

@@ -47,6 +47,7 @@ describe('SCHEDULES.json', () => {
     ['a zone that does not exist', { at: '2027-01-01T00:00:00', timezone: 'Mars/Olympus' }],
     ['no unit', { every: '15' }],
     ['nothing at all', { every: '0m' }],
+    ['less than a minute', { every: '59s' }],
     ['a year too many', { every: '11000d' }],
     ['seconds in cron', { cron: '* * * * * *' }],
     ['nonsense in cron', { cron: 'every now and then' }],

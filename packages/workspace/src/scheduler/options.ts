@@ -21,6 +21,8 @@ export interface SchedulerOptions<P extends Json = Json> {
   catchUpLimit?: number
   /** Schedules of one tenant beyond this number are reported and left out. @default 1000 */
   maxPerTenant?: number
+  /** Calls of `onDue` for one tenant in a minute; what is due beyond that waits for the next, and is reported. @default 20 */
+  maxPerMinute?: number
   /** Calls of `onDue` at a time, over all tenants. @default 100 */
   concurrency?: number
   /** Told of what could not be used or handed over. `tenant` is empty for the scheduler's own state. @default nobody */
@@ -48,6 +50,7 @@ export function resolveOptions<P extends Json>(options: SchedulerOptions<P>): Re
     misfire,
     catchUpLimit: positive('catchUpLimit', options.catchUpLimit ?? 10),
     maxPerTenant: positive('maxPerTenant', options.maxPerTenant ?? 1000),
+    maxPerMinute: positive('maxPerMinute', options.maxPerMinute ?? 20),
     concurrency: positive('concurrency', options.concurrency ?? 100),
     onProblem: options.onProblem ?? (() => {}),
     clock: options.clock ?? systemClock,

@@ -177,7 +177,7 @@ export class Scheduler<P extends Json = Json> implements AsyncDisposable {
     try {
       await this.#claim(tracked)
       for (const due of [...this.#ledger.of(tracked.tenant).pending.values()]) {
-        if (this.#state !== 'open') return
+        if (this.#state !== 'open' || !this.#mayPass(tracked)) return
         await this.#options.onDue(due as Due<P>)
         this.#note({ type: 'done', tenant: tracked.tenant, id: due.id })
         tracked.failures = 0
@@ -194,6 +194,20 @@ export class Scheduler<P extends Json = Json> implements AsyncDisposable {
       tracked.served = false
       this.#enqueue(tracked)
     }
+  }
+
+  /** No tenant, however much is due of it at once, takes what many share: a bot's rate limit, an agent's time. */
+  #mayPass(tracked: TrackedTenant): boolean {
+    const { clock, maxPerMinute } = this.#options
+    const now = clock.now()
+    const wait = tracked.pace.pass(now, maxPerMinute)
+    if (wait === 0) return true
+    tracked.notBefore = now + wait
+    this.#report(
+      tracked.tenant,
+      `More than ${maxPerMinute} were due in a minute; the others wait for the next.`,
+    )
+    return false
   }
 
   /** What is due is on the disk before anybody is told of it, so that a crash forgets none. */

@@ -3,6 +3,7 @@ import type { ValidSchedule } from '../schedules.js'
 import { forEachInTurns } from '../turns.js'
 import type { Account } from './ledger.js'
 import { type Policy, settle } from './misfire.js'
+import { Pace } from './pace.js'
 import type { SchedulesWatch } from './schedules-watch.js'
 
 /** Missed dues are counted one by one; beyond so many, of one tenant at one time, that there were more is enough. */
@@ -21,8 +22,9 @@ export class TrackedTenant {
   reading: 'no' | 'now' | 'again' = 'no'
   served = false
   failures = 0
-  /** Not before this time, after a failure. */
+  /** Not before this time, after a failure or too many dues in a minute. */
   notBefore = 0
+  readonly pace = new Pace()
   readonly watch: SchedulesWatch
   #plan = new Map<string, Planned>()
 
