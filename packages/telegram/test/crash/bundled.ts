@@ -6,17 +6,23 @@ import { afterAll, beforeAll } from 'vitest'
 
 const from = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
 
-/** What is not the project's own is imported from where it is: core's dependencies are not this package's. */
-const dependenciesWhereTheyAre: NonNullable<Options['esbuildPlugins']>[number] = {
-  name: 'dependencies-where-they-are',
+/** Native code, found beneath the package that depends on it: all else is bundled, as one file is read much faster. */
+const NATIVE = 'fs-native-extensions'
+
+const nativeWhereItIs: NonNullable<Options['esbuildPlugins']>[number] = {
+  name: 'native-where-it-is',
   setup({ onResolve, resolve }) {
-    onResolve({ filter: /^[^./]/ }, async ({ path, kind, importer, pluginData }) => {
-      if (path.startsWith('node:') || pluginData === 'resolving') return undefined
-      const found = await resolve(path, { kind, resolveDir: dirname(importer), pluginData: 'resolving' })
-      return found.path.includes('/node_modules/') ? { path: found.path, external: true } : found
+    onResolve({ filter: new RegExp(`^${NATIVE}$`) }, async ({ path, kind, importer, pluginData }) => {
+      if (pluginData === NATIVE) return undefined
+      const found = await resolve(path, { kind, resolveDir: dirname(importer), pluginData: NATIVE })
+      return { path: found.path, external: true, errors: found.errors }
     })
   },
 }
+
+/** Packages in CommonJS require what is Node's own. */
+const REQUIRE =
+  "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);"
 
 /** A program for processes of their own, bundled from the code as it is now. Returns its path once the tests run. */
 export function useBundled(entry: string): () => string {
@@ -31,7 +37,10 @@ export function useBundled(entry: string): () => string {
       format: 'esm',
       outExtension: () => ({ js: '.mjs' }),
       noExternal: [/.*/],
-      esbuildPlugins: [dependenciesWhereTheyAre],
+      esbuildPlugins: [nativeWhereItIs],
+      banner: { js: REQUIRE },
+      // node-fetch, which grammY uses, knows a signal by the name of its class.
+      keepNames: true,
       tsconfig: from('../../../../tsconfig.json'),
       config: false,
       silent: true,
