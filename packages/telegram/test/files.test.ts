@@ -1,9 +1,10 @@
 import { readFile, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type AgentEvent, isTenantBoxError } from '@tenantbox/core'
+import { testClock } from '@tenantbox/core/testing'
 import { isWorkspaceError } from '@tenantbox/workspace'
 import { expect, test } from 'vitest'
-import { running } from './support/setup.js'
+import { running, setup } from './support/setup.js'
 import { watched } from './support/token-watch.js'
 
 const done: AgentEvent = { type: 'done' }
@@ -173,8 +174,8 @@ test('what is said after an album is answered after it', async () => {
 })
 
 test('an album that was being gathered when the gateway ended is not lost', async () => {
-  const { setup } = await import('./support/setup.js')
-  const { server, process, asked } = await setup({ telegram: { gather: 1500 } })
+  const clock = testClock()
+  const { server, process, asked } = await setup({ telegram: { clock, gather: '10s' } })
   const first = await process()
   await first.tg.start()
   const photo = { kind: 'photo' as const, name: 'a', bytes: Buffer.from('a'), type: 'image/jpeg' }
@@ -186,6 +187,8 @@ test('an album that was being gathered when the gateway ended is not lost', asyn
   await first.close()
   const second = await process()
   await second.tg.start()
+  expect(asked.all).toEqual([])
+  await clock.advance(10_000)
   await server.chat(7).answer('us')
   expect(asked.all).toHaveLength(1)
   expect(asked.all[0]?.files).toHaveLength(2)
