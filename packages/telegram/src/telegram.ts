@@ -26,7 +26,8 @@ export interface TelegramGateway {
    * Says something to a tenant's people, as Markdown, in the chat they wrote from last. Resolves once it is durable; it is
    * sent in order with what the tenant has waiting.
    *
-   * @param message `id`: the same again is the same message again; `files`: in the tenant's workspace
+   * @param message `id`: the same again is the same message again; `text`: 40,000 characters of it at most, captions
+   * among them; `files`: in the tenant's workspace
    * @throws TelegramError `NO_CHAT`; TenantBoxError `MAILBOX_FULL`, `NOT_STORED`, `POOL_CLOSED`
    */
   send(

@@ -94,6 +94,24 @@ test('files of the agent are sent, images as photos, between the texts', async (
   expect(document?.message.document?.file_name).toBe('Report 1.pdf')
 })
 
+test('captions count to what an answer may say', async () => {
+  const { server, warnings } = await running({
+    async *answers(_message, { env }) {
+      await writeFile(join(env.HOME ?? '', 'a.txt'), 'a')
+      await writeFile(join(env.HOME ?? '', 'b.txt'), 'b')
+      yield { type: 'file', file: { path: 'a.txt', caption: 'x'.repeat(39_999) } }
+      yield { type: 'file', file: { path: 'b.txt', caption: 'yz' } }
+      yield text('that is all')
+      yield done
+    },
+  })
+  const chat = server.chat(7)
+  chat.user().say('show me')
+  await chat.until(({ answers }) => answers.at(-1)?.message.document?.file_name === 'b.txt')
+  await warnings.first(({ code }) => code === 'ANSWER_CUT')
+  expect(chat.answers.at(-1)?.message.caption).toBe('y…')
+})
+
 test('an image that Telegram does not take as a photo is sent as a document', async () => {
   const { server } = await running({
     async *answers(_message, { env }) {

@@ -104,6 +104,18 @@ test("the agent speaks first, with files, and only to its own tenant's chats", a
   expect(other.answers).toHaveLength(1)
 })
 
+test('the agent speaks no more at once than it may answer', async () => {
+  const { server, dataDir, warnings } = await running()
+  const chat = server.chat(7)
+  chat.user().say('hello')
+  await chat.answer('hello')
+  const socket = join(dataDir, '7', 'gateway', 'gateway.sock')
+  expect(await postMessage(socket, { id: 'a', text: 'x'.repeat(100_000) })).toBe(202)
+  await chat.answer(/…$/)
+  expect(chat.answers.map((answer) => answer.text).join('').length).toBe('hello'.length + 40_001)
+  await warnings.first(({ code }) => code === 'ANSWER_CUT')
+})
+
 test('in a forum, reminders and what the agent says go to the topic they name', async () => {
   const { server, dataDir } = await running()
   const forum = server.chat(-1001234567890, { forum: true })

@@ -18,7 +18,7 @@ export interface TelegramWarning {
     | 'NOT_DELIVERED'
     /** A file of the agent's could not be read or sent; the rest of the answer was. */
     | 'FILE_NOT_SENT'
-    /** The agent said more than is shown; the answer was cut, and the agent told to stop. */
+    /** The agent, or the app, said more at once than is shown; it was cut, and an agent that answers was told to stop. */
     | 'ANSWER_CUT'
     /** A tenant's SCHEDULES.json cannot be used as it is, or reminders cannot be seen to. */
     | 'REMINDERS'

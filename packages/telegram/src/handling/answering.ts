@@ -21,7 +21,7 @@ import { showTyping } from '../sending/typing.js'
 import type { Handling } from './handling.js'
 import type { RunningAnswers } from './running-answers.js'
 
-/** More than so many UTF-16 units, about ten messages, nobody reads in a chat. */
+/** More than so many UTF-16 units at once, about ten messages, nobody reads in a chat. */
 const LONGEST_ANSWER = 40_000
 const PRIVATE_EVERY_MS = 1_000
 /** Telegram takes about 20 messages a minute in a group, and edits count. */
@@ -67,7 +67,7 @@ export class Answering {
         if (text && !show.append(text)) break
         if (event.type === 'file') {
           await show.finish()
-          await this.sendFile(handling, outgoing, event.file)
+          await this.sendFile(handling, outgoing, show.captioned(event.file))
         }
       }
       await show.finish()
@@ -86,10 +86,12 @@ export class Answering {
     outgoing: Outgoing,
     { text, files = [] }: { text: string; files?: readonly AgentFile[] },
   ): Promise<void> {
-    const live = new LiveText({ outgoing, clock: this.#host.clock, stream: false, everyMs: 0 })
-    live.append(text)
-    await live.finish()
-    for (const file of files) await this.sendFile(handling, outgoing, file)
+    const { clock, warn } = this.#host
+    const live = () => new LiveText({ outgoing, clock, stream: false, everyMs: 0 })
+    const show = new Shown(live, warn, handling.tenant)
+    show.append(text)
+    await show.finish()
+    for (const file of files) await this.sendFile(handling, outgoing, show.captioned(file))
   }
 
   /** A file that cannot be read or sent is reported; what else is sent does not suffer from it. */
@@ -135,7 +137,7 @@ export class Answering {
   }
 }
 
-/** The texts of one answer: each file ends one. Bounded in all. */
+/** The texts of one answer, each of which a file ends, and the files' captions. Bounded in all. */
 class Shown {
   readonly #make: () => LiveText
   readonly #warn: Warn
@@ -152,16 +154,25 @@ class Shown {
   /** Returns whether there is room for more. */
   append(text: string): boolean {
     this.#live ??= this.#make()
-    const fits = text.length <= this.#left
-    this.#live.append(fits ? text : `${text.slice(0, this.#left).replace(/[\uD800-\uDBFF]$/, '')}…`)
+    this.#live.append(this.#cut(text))
+    return this.#left >= 0
+  }
+
+  captioned({ caption, ...file }: AgentFile): AgentFile {
+    return caption === undefined ? file : { ...file, caption: this.#cut(caption) }
+  }
+
+  #cut(text: string): string {
+    const room = this.#left
     this.#left -= text.length
-    if (!fits)
-      this.#warn(
-        'ANSWER_CUT',
-        `The agent of tenant ${JSON.stringify(this.#tenant)} said more than ${LONGEST_ANSWER} characters: the answer was cut. Have it send a file.`,
-        { tenant: this.#tenant },
-      )
-    return fits
+    if (text.length <= room) return text
+    if (room < 0) return ''
+    this.#warn(
+      'ANSWER_CUT',
+      `More than ${LONGEST_ANSWER} characters were to be shown to tenant ${JSON.stringify(this.#tenant)} at once: the rest was cut off. Have a file sent.`,
+      { tenant: this.#tenant },
+    )
+    return `${text.slice(0, room).replace(/[\uD800-\uDBFF]$/, '')}…`
   }
 
   async finish(): Promise<void> {
