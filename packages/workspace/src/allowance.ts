@@ -4,7 +4,7 @@ import { SESSION_FILE } from './session-file.js'
 /** What one operation passes over, in bytes. */
 const RUBBISH_LIMIT = 128 * 1024 * 1024
 /** What a line that is no entry costs beyond its bytes: it takes longer to refuse than to read. */
-const REFUSAL = 8
+const REFUSAL = 64
 const LONGEST_CHARACTER = 3
 
 /**

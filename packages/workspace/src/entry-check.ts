@@ -2,6 +2,7 @@ import type { SessionEntry } from './entry.js'
 import { isObject } from './json.js'
 import { count, flag, id, json, object, oneOf, type Rule, type Shape, text } from './shape.js'
 
+const SHORTEST_ENTRY = '{"id":"a","at":"2026-01-01T00:00","role":"user","content":""}'.length
 const ISO_START = /^\d{4}-\d\d-\d\dT\d\d:\d\d/
 
 const time: Rule = (value) =>
@@ -87,6 +88,8 @@ export function entryFault(value: unknown, use: 'read' | 'write'): string | unde
 
 /** A line's entry, or what is wrong with it. */
 export function parseEntry(line: string): { readonly entry: SessionEntry } | { readonly fault: string } {
+  // Refusing is what takes the parser longest, and a file can be full of such lines.
+  if (line.length < SHORTEST_ENTRY) return { fault: 'too short to be an entry' }
   let value: unknown
   try {
     value = JSON.parse(line)

@@ -8,6 +8,7 @@ import { endOfLines, LINE_LIMIT, linesBackward, linesForward } from './line-read
 import type { OnProblem } from './problem.js'
 import { openSession, SESSION_FILE } from './session-file.js'
 import { EntryParser, entryIn } from './session-reader.js'
+import { Slice } from './turns.js'
 import { untilAborted } from './until-aborted.js'
 
 const NEWLINE = 0x0a
@@ -50,6 +51,7 @@ export function followEntries(
     using changes = new FileChanges(directory, SESSION_FILE, signal)
     const parser = new EntryParser(schema, onProblem)
     const { allowance } = parser
+    const slice = new Slice()
     let position = from
     while (!signal.aborted) {
       using file = openSession(directory)
@@ -64,7 +66,7 @@ export function followEntries(
             if (entry) {
               allowance.renew()
               yield entry
-            }
+            } else if (slice.isOver) await slice.next()
             if (signal.aborted) return
           }
         // What came last was no line to hold on to.
@@ -93,11 +95,13 @@ async function findAgain(
     if ((await file.read(block, offset - anchor.length)) === anchor.length && block.equals(anchor))
       return offset
   }
+  const slice = new Slice()
   const wanted = anchor.toString('utf8').slice(0, -1)
   for await (const lines of linesBackward(file, { allowance }))
     for (const line of lines) {
       if ('text' in line && line.text === wanted) return line.offset + Buffer.byteLength(line.text) + 1
       entryIn(line, allowance)
+      if (slice.isOver) await slice.next()
     }
   return 0
 }

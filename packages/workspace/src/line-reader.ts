@@ -6,7 +6,7 @@ import type { HeldFile } from './held-file.js'
 export const LINE_LIMIT = 256 * 1024
 const FORWARD_BLOCK = 512 * 1024
 const FIRST_BLOCK_BACK = 32 * 1024
-const LARGEST_BLOCK_BACK = 1024 * 1024
+const LARGEST_BLOCK_BACK = 512 * 1024
 const NEWLINE = 0x0a
 const NOTHING: Buffer = Buffer.alloc(0)
 const TOO_LONG = `longer than ${LINE_LIMIT} bytes`
@@ -128,6 +128,10 @@ function split(bytes: Buffer, offset: number): Line[] {
   const lines: Line[] = []
   let at = offset
   for (let from = 0, to = decoded.indexOf('\n'); to !== -1; from = to + 1, to = decoded.indexOf('\n', from)) {
+    if (to === from) {
+      at++
+      continue
+    }
     const text = decoded.slice(from, to)
     const length = ascii ? text.length : Buffer.byteLength(text)
     if (length >= LINE_LIMIT) lines.push({ offset: at, fault: TOO_LONG })
@@ -152,7 +156,7 @@ function splitBytes(bytes: Buffer, offset: number): Line[] {
 }
 
 function isBlank(text: string): boolean {
-  return text.length < 2 ? text === '' || text === '\r' : text.charCodeAt(0) <= 0x20 && text.trim() === ''
+  return text.length < 2 ? text === '\r' : text.charCodeAt(0) <= 0x20 && text.trim() === ''
 }
 
 /** Some editors put a byte order mark before the first line. */

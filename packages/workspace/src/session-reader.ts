@@ -9,6 +9,7 @@ import { endOfLines, type Line, linesBackward, linesForward } from './line-reade
 import { type OnProblem, ProblemReport } from './problem.js'
 import { checkWith } from './schema.js'
 import { openSession, SESSION_FILE } from './session-file.js'
+import { forEachInTurns, Slice } from './turns.js'
 
 export interface ReadOptions {
   /** From the last entry to the first. @default false */
@@ -76,6 +77,7 @@ export async function* readEntries(
   const parser = new EntryParser(schema, onProblem)
   const begins = from === undefined ? () => true : beginsAt(from, reverse)
   let begun = from === undefined
+  const slice = new Slice()
   if (file) {
     const end = await parser.completeEnd(file)
     const range = { end, allowance: parser.allowance }
@@ -83,9 +85,9 @@ export async function* readEntries(
       for (const line of lines) {
         const parsed = parser.parse(line)
         const entry = parsed instanceof Promise ? await parsed : parsed
-        if (!entry) continue
-        begun ||= begins(entry)
-        if (begun && (thread === undefined || entry.thread === thread)) yield entry
+        begun ||= entry !== undefined && begins(entry)
+        if (entry && begun && (thread === undefined || entry.thread === thread)) yield entry
+        else if (slice.isOver) await slice.next()
       }
   }
   if (from !== undefined && !begun && timeOf(from) === undefined) throw noEntry(from)
@@ -98,13 +100,14 @@ export async function findEntry(
   allowance: Allowance,
 ): Promise<number | undefined> {
   const time = timeOf(wanted)
+  const slice = new Slice()
   let found: number | undefined
   for await (const lines of linesBackward(file, { allowance }))
     for (const line of lines) {
+      if (slice.isOver) await slice.next()
       const entry = entryIn(line, allowance)
-      if (!entry) continue
-      if (entry.id === wanted) return line.offset
-      if (time !== undefined && Date.parse(entry.at) >= time) found = line.offset
+      if (entry?.id === wanted) return line.offset
+      if (entry && time !== undefined && Date.parse(entry.at) >= time) found = line.offset
     }
   return found
 }
@@ -113,7 +116,9 @@ export async function findEntry(
 export async function countEntries(file: HeldFile, end: number, allowance: Allowance): Promise<number> {
   let count = 0
   for await (const lines of linesForward(file, { end, allowance }))
-    for (const line of lines) if (entryIn(line, allowance)) count++
+    await forEachInTurns(lines, (line) => {
+      if (entryIn(line, allowance)) count++
+    })
   return count
 }
 

@@ -41,7 +41,11 @@ export class Session<M extends Json = Json> {
     return appended
   }
 
-  /** The last `n` entries, oldest first, read from the end of the file. */
+  /**
+   * The last `n` entries, oldest first, read from the end of the file.
+   *
+   * @throws WorkspaceError `INVALID_FILE` when there are more than 128 MiB before them that are no entries
+   */
   async tail(n: number, options: { thread?: string } = {}): Promise<readonly SessionEntry<M>[]> {
     if (!Number.isInteger(n) || n < 0) throw invalidOption('n', 'a whole number of 0 or more', n)
     const entries: SessionEntry<M>[] = []
@@ -55,6 +59,7 @@ export class Session<M extends Json = Json> {
 
   /**
    * All entries as they were when the iteration began, one at a time; lines that are none are reported and passed over.
+   * Throws as `tail` does.
    */
   entries(options: ReadOptions = {}): AsyncIterable<SessionEntry<M>> {
     return readEntries(this.#directory, options, this.#schema, this.#onProblem) as AsyncIterable<
@@ -64,7 +69,7 @@ export class Session<M extends Json = Json> {
 
   /**
    * Entries that are added from this call on, by whomever, until `signal` aborts (which ends the iteration, it does not
-   * throw). Goes on across `archive` and when the file is replaced.
+   * throw). Goes on across `archive` and when the file is replaced. Throws as `tail` does.
    */
   follow(options: { signal?: AbortSignal } = {}): AsyncIterable<SessionEntry<M>> {
     const position = positionOf(this.#directory)
@@ -83,7 +88,7 @@ export class Session<M extends Json = Json> {
    * @param before The id of the first entry to stay, or an ISO 8601 time: the first entry of that time or later
    * @returns the archive's path below the workspace, and how many entries it took; an empty path when there was nothing
    * before it
-   * @throws WorkspaceError `NOT_FOUND` when there is no such entry
+   * @throws WorkspaceError `NOT_FOUND` when there is no such entry; `INVALID_FILE` as `tail`
    */
   async archive(before: string): Promise<{ path: string; entries: number }> {
     return archiveBefore(this.#directory, before)

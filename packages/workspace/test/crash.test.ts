@@ -1,9 +1,9 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { Workspace } from '../src/index.js'
-import { expireClaims } from './support/archives.js'
+import { everything, expireClaims } from './support/archives.js'
 import { buildProgram, ready, withProgram } from './support/child.js'
 import { all, temporaryFolder } from './support/folder.js'
 
@@ -32,36 +32,6 @@ async function inLanes<T>(items: readonly T[], work: (item: T) => Promise<void>)
     for (const item of left) await work(item)
   }
   await Promise.all([lane(), lane()])
-}
-
-/** All entries there are, archived ones first. */
-async function everything(folder: string, workspace: Workspace): Promise<string[]> {
-  const archives = join(folder, 'session-archive')
-  const ids: string[] = []
-  for (const name of existsSync(archives) ? readdirSync(archives).sort() : []) {
-    // Left behind by who died before anything had happened: another name of the session.
-    if (name.endsWith('.partial'))
-      expect(statSync(join(archives, name)).ino).toBe(statSync(join(folder, 'session.jsonl')).ino)
-    // Behind the bytes that are the archive there may be a line whose writer was killed before it took that back.
-    const bytes = /\.(\d+)\.jsonl$/.exec(name)?.[1]
-    if (bytes === undefined) continue
-    const archived = readFileSync(join(archives, name)).subarray(0, Number(bytes))
-    for (const line of archived.toString('utf8').split('\n')) {
-      if (line.trim() === '') continue
-      const id: unknown = parsed(line)
-      if (typeof id === 'string') ids.push(id)
-    }
-  }
-  for await (const { id } of workspace.session.entries()) ids.push(id)
-  return ids
-}
-
-function parsed(line: string): unknown {
-  try {
-    return (JSON.parse(line) as { id?: unknown }).id
-  } catch {
-    return undefined
-  }
 }
 
 describe('kill -9 of a writer at any point', () => {

@@ -302,23 +302,27 @@ describe('what changes under the gateway', () => {
 })
 
 describe('size', () => {
-  test('a session of ten million lines, and one line of 100 MiB, are no trouble', {
-    timeout: 120_000,
-  }, async () => {
-    const { workspace, folder, problems } = await temporaryWorkspace()
-    const path = join(folder, 'session.jsonl')
-    const good = '{"id":"good","at":"2026-01-01T00:00:00Z","role":"user","content":"x"}\n'
-    writeFileSync(path, good)
-    const block = Buffer.from('{}\n'.repeat(100_000))
-    for (let written = 0; written < 10_000_000; written += 100_000) appendFileSync(path, block)
-    for (let written = 0; written < 100; written++) appendFileSync(path, Buffer.alloc(2 ** 20, 'y'))
-    appendFileSync(path, `\n${good}`)
-    const before = process.memoryUsage.rss()
-    expect(await workspace.session.tail(1)).toHaveLength(1)
-    expect(await workspace.session.tail(2)).toHaveLength(2)
-    expect(process.memoryUsage.rss() - before).toBeLessThan(400 * 2 ** 20)
-    expect(problems).toHaveLength(20)
-  })
+  const good = '{"id":"good","at":"2026-01-01T00:00:00Z","role":"user","content":"x"}\n'
+
+  test.each([
+    ['a million lines', Buffer.from('{}\n'.repeat(100_000)), 10, 20],
+    ['one line of 100 MiB', Buffer.alloc(2 ** 20, 'y'), 100, 1],
+  ])(
+    'a session of %s that are no entries is no trouble',
+    { timeout: 120_000 },
+    async (_name, block, count, told) => {
+      const { workspace, folder, problems } = await temporaryWorkspace()
+      const path = join(folder, 'session.jsonl')
+      writeFileSync(path, good)
+      for (let written = 0; written < count; written++) appendFileSync(path, block)
+      appendFileSync(path, `\n${good}`)
+      const before = process.memoryUsage.rss()
+      expect(await workspace.session.tail(1)).toHaveLength(1)
+      expect(await workspace.session.tail(2)).toHaveLength(2)
+      expect(process.memoryUsage.rss() - before).toBeLessThan(400 * 2 ** 20)
+      expect(problems).toHaveLength(told)
+    },
+  )
 
   test('a folder with 100,000 files is listed as it comes', { timeout: 60_000 }, async () => {
     const { workspace, folder } = await temporaryWorkspace()
