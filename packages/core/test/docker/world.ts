@@ -110,7 +110,7 @@ export function clientWithHalfStarted(): Docker {
     const id = /^\/containers\/(\w+)\/start/.exec(options.path ?? '')?.[1]
     if (!id || ++starts > 1) return dial(options, callback)
     const message = `task ${id}: already exists`
-    callback?.(Object.assign(new Error(message), { statusCode: 409, json: { message } }), undefined)
+    callback?.(Object.assign(new Error(message), { statusCode: 409, json: { message } }), null)
   }
   return client
 }
