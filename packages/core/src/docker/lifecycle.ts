@@ -40,8 +40,15 @@ export class Lifecycle {
     if (!state) throw boxGone(ref)
     // A life that has ended by now was one; but behind these codes of the box's init, the command never ran.
     const ran = state.Running || (!refusal && !COMMAND_NOT_RUN.has(state.ExitCode))
-    if (!ran) throw await this.#startFailed(ref, state, refusal)
-    return { startedAt: toMillis(state.StartedAt) }
+    if (ran) return { startedAt: toMillis(state.StartedAt) }
+    if (!isHalfStarted(refusal)) throw await this.#startFailed(ref, state, refusal)
+    await this.remove(ref, options)
+    throw boxFailed(
+      ref,
+      'was half started when the engine was killed, and could never be started again: it was removed. Its next wake makes a new one.',
+      { phase: 'start' },
+      refusal.error,
+    )
   }
 
   async pause(ref: BoxRef, options: DriverCall): Promise<void> {
@@ -164,6 +171,14 @@ export class Lifecycle {
       refusal,
     )
   }
+}
+
+/**
+ * Whether the engine stumbles over what is left of an earlier start that it was killed in: a task without a process, which
+ * it does not remove. Such a box is refused for ever.
+ */
+function isHalfStarted(refusal: Refused | undefined): refusal is Refused {
+  return refusal !== undefined && /\btask [0-9a-f]+: already exists/.test(refusal.message)
 }
 
 /** What to do about a failed start, by what the engine and the exit code tell. */

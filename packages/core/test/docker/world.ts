@@ -100,6 +100,21 @@ export function clientAfterTheEnd(): Docker {
   return client
 }
 
+/** A client whose first start is refused as by an engine that was killed in the middle of an earlier one. */
+export function clientWithHalfStarted(): Docker {
+  const client = new Docker()
+  const { modem } = client
+  const dial: Docker['modem']['dial'] = modem.dial.bind(modem)
+  let starts = 0
+  client.modem.dial = (options, callback) => {
+    const id = /^\/containers\/(\w+)\/start/.exec(options.path ?? '')?.[1]
+    if (!id || ++starts > 1) return dial(options, callback)
+    const message = `task ${id}: already exists`
+    callback?.(Object.assign(new Error(message), { statusCode: 409, json: { message } }), null)
+  }
+  return client
+}
+
 /** What a promise rejects with. */
 export function failure(promise: Promise<unknown>): Promise<unknown> {
   return promise.then(

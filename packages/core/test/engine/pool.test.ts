@@ -1,7 +1,9 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { docker } from '@tenantbox/core/docker'
 import { describe, expect, it } from 'vitest'
 import { isTenantBoxError, type PoolEvents, type TenantPool } from '../../src/index.js'
+import { clientWithHalfStarted } from '../docker/world.js'
 import { failure, next } from '../pool/helpers.js'
 import { containers, engine, useAgentImage, world } from './world.js'
 
@@ -35,6 +37,12 @@ describe('a pool on a real engine', () => {
     expect(await pool.send(b, 'what do you know?').text()).toBe('bananas\n')
     await pool.remove(a)
     expect(await pool.send(a, 'what do you know?').text()).toBe('apples\n')
+  })
+
+  it('makes a box anew that was half started when the engine was killed', async () => {
+    const { pool, name } = await world(image, { driver: docker({ client: clientWithHalfStarted() }) })
+    await pool.ensure('a')
+    expect(await containers(name)).toEqual([{ name: `/tbx-${name}-a`, state: 'running' }])
   })
 
   it('never shows a sleeping box to a hundred fetches that race the reaper', async () => {

@@ -21,8 +21,7 @@ const nativeWhereItIs: NonNullable<Options['esbuildPlugins']>[number] = {
 }
 
 /** Packages in CommonJS require what is Node's own. */
-const REQUIRE =
-  "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);"
+const REQUIRE = "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);"
 
 /** A program for processes of their own, bundled from the code as it is now. Returns its path once the tests run. */
 export function useBundled(entry: string): () => string {
