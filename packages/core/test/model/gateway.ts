@@ -90,7 +90,8 @@ export class Gateway {
 
   /** One of its calls went well. */
   isOpen(): void {
-    if (this.opened || this.closing) return
+    // What a box still answers a process that is gone opens nothing.
+    if (this.opened || this.closing || this.process.killed) return
     this.opened = true
     for (const watch of this.#world.watchers.opened) watch(this)
   }
