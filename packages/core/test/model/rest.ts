@@ -68,9 +68,9 @@ async function served(world: World, gateway: Gateway, tenant: string): Promise<v
         () => {
           ready = true
           // Whoever was told everything, or has asked for everything since, knows whether a box runs.
-          const { state } = world.engine.box(tenant) ?? { state: 'absent' }
-          if (state !== 'running' && !world.eventsWereLost)
-            world.break('after trouble', `${tenant} can be had, and is ${state} at the engine`)
+          const box = world.engine.box(tenant)
+          if (box && box.state !== 'running' && !world.eventsWereLost)
+            world.break('after trouble', `${tenant} can be had, and is ${box.state} at the engine`)
         },
         (error: unknown) => {
           last = error
