@@ -91,7 +91,7 @@ export const MUTATIONS = [
     to: '',
   }),
   breaks('9 what the app', 'a listener that throws harms nobody', {
-    file: 'pool-events.ts',
+    file: 'guarded-emitter.ts',
     from: '    } catch (cause) {\n      failed(cause)\n',
     to: '    } catch (cause) {\n      failed(cause)\n      throw cause\n',
   }),

@@ -1,6 +1,7 @@
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { find } from '../setup/commands.mjs'
 import { ROOT } from '../setup/paths.mjs'
 import { inSession } from '../setup/session.mjs'
 
@@ -26,6 +27,9 @@ const COPIED = [
 /** A test that fails for want of a protection may wait long for what does not come. In milliseconds. */
 const TEST_TIMEOUT = 30_000
 
+/** How long the tests of one mutation may take: some of them would never end. */
+const LONGEST = '15m'
+
 /** @param {string} copy */
 function makeCopy(copy) {
   for (const path of COPIED)
@@ -49,6 +53,7 @@ async function results(copy, { suite, test }, run) {
   const named = ['-t', test.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')]
   const options = ['--reporter=json', `--outputFile=${report}`, `--testTimeout=${TEST_TIMEOUT}`, '--silent']
   await run(
+    ...(find('timeout') ? ['timeout', '--kill-after=10s', LONGEST] : []),
     'node',
     `${ROOT}/node_modules/vitest/vitest.mjs`,
     'run',
@@ -58,6 +63,8 @@ async function results(copy, { suite, test }, run) {
     ...named,
     ...options,
   )
+  if (!existsSync(report))
+    throw new Error(`${suite} has not ended by itself within ${LONGEST}, or was interrupted`)
   const { testResults } = JSON.parse(readFileSync(report, 'utf8'))
   /** @type {TestResult[]} */
   const all = testResults.flatMap(

@@ -353,6 +353,7 @@ export class Runtime implements TenantHost, MailboxFolders {
   async close(reason: Error, boxes: 'keep' | 'stop' | 'remove', drainMs: number): Promise<void> {
     this.leasing.close(reason)
     this.reaper.close()
+    this.sleeper.close(reason)
     this.admission.close()
     try {
       await this.disk.quiesce()

@@ -11,7 +11,7 @@ import type { Reconciler } from './reconcile.js'
 import type { Life, Tenant } from './tenant.js'
 import type { TenantBox } from './tenant-box.js'
 import { toMessage } from './text.js'
-import { deadline } from './wait.js'
+import { type Deadline, deadline } from './wait.js'
 
 const VETO_DEADLINE_MS = 5_000
 
@@ -37,9 +37,15 @@ export interface SleepHost {
 /** Puts boxes to sleep: on the pool's own account only when nobody wants them, or because somebody says so. */
 export class Sleeper {
   readonly #host: SleepHost
+  readonly #closing = new AbortController()
 
   constructor(host: SleepHost) {
     this.#host = host
+  }
+
+  /** From now on boxes sleep only when told to; what the app and the agents are asked is waited for no longer. */
+  close(reason: Error): void {
+    this.#closing.abort(reason)
   }
 
   /** Applies the idle tier that is due, if it still is when the lock is held and nobody objects. */
@@ -64,6 +70,7 @@ export class Sleeper {
     if (await this.#vetoed(tenant)) return false
     return tenant.serial.run(async () => {
       await this.#host.reconciler.refresh(tenant)
+      if (this.#closing.signal.aborted) return false
       if (tenant.wanted || tenant.gate || tenant.flight) return false
       await this.#down(tenant, 'stop', 'evicted')
       return true
@@ -159,6 +166,7 @@ export class Sleeper {
   }
 
   #due(tenant: Tenant): IdleTier | undefined {
+    if (this.#closing.signal.aborted) return undefined
     if (tenant.wanted || tenant.gate || tenant.flight) return undefined
     const idleMs = this.#host.clock.monotonic() - tenant.lastActive
     return dueTier(tenant.state, idleMs, this.#host.idleOf(tenant))
@@ -166,10 +174,11 @@ export class Sleeper {
 
   /** Who cannot say whether a tenant has tiers of its own leaves it with the pool's. */
   async #learnIdle(tenant: Tenant): Promise<void> {
-    const bound = deadline(this.#host.clock, 'perTenant', { timeout: VETO_DEADLINE_MS, tenant: tenant.id })
+    const bound = this.#bound('perTenant', tenant)
     try {
       await this.#host.planner.learnIdle(tenant, bound.signal)
     } catch (cause) {
+      if (this.#closing.signal.aborted) return
       this.#host.warn(
         'PER_TENANT_FAILED',
         `What perTenant says of tenant ${JSON.stringify(tenant.id)} could not be found out; the pool's idle tiers apply. ${toMessage(cause)}`,
@@ -188,7 +197,7 @@ export class Sleeper {
     const { life } = tenant
     if (!life || tenant.state !== 'running') return false
     const { veto } = this.#host.idleOf(tenant)
-    const bound = deadline(this.#host.clock, 'idle.veto', { timeout: VETO_DEADLINE_MS, tenant: tenant.id })
+    const bound = this.#bound('idle.veto', tenant)
     try {
       if (
         veto &&
@@ -197,6 +206,7 @@ export class Sleeper {
         return true
       return await this.#host.isBusy(life, bound.signal)
     } catch (cause) {
+      if (this.#closing.signal.aborted) return true
       this.#host.warn(
         'VETO_FAILED',
         `The idle veto for tenant ${JSON.stringify(tenant.id)} failed, and counts as none: ${toMessage(cause)}`,
@@ -209,6 +219,11 @@ export class Sleeper {
     } finally {
       bound.done()
     }
+  }
+
+  #bound(operation: string, tenant: Tenant): Deadline {
+    const { signal } = this.#closing
+    return deadline(this.#host.clock, operation, { signal, timeout: VETO_DEADLINE_MS, tenant: tenant.id })
   }
 
   /** From a settled state to where `tier` leads; what lies below already stays. Under the tenant's lock. */

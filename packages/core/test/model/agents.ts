@@ -1,3 +1,4 @@
+import { slugOf } from '../../src/identity.js'
 import type { MemoryImage, MemoryProcess } from '../../src/testing/index.js'
 import type { World } from './world.js'
 
@@ -55,7 +56,7 @@ export class Agents {
     const over = (): void => void this.turns.delete(turn)
     request.signal.addEventListener('abort', over)
     if (this.#hung.has(tenant)) await new Promise(() => undefined)
-    await this.#world.point(`answer of ${tenant}`)
+    await this.#world.point(`answer ${slugOf(tenant)}`)
     over()
     return say(`${tenant}: ${text}`)
   }

@@ -11,6 +11,8 @@ export interface Call {
   readonly tenant: string | undefined
   /** Whether the pool was open before. */
   readonly wasOpen: boolean
+  /** Whether the pool had lost its engine before. */
+  readonly wasDown: boolean
   readonly controller: AbortController
 }
 
@@ -47,7 +49,8 @@ export class Callers {
     work: (signal: AbortSignal) => Promise<unknown>,
   ): void {
     const controller = new AbortController()
-    const call: Call = { gateway, what, tenant, wasOpen: gateway.opened, controller }
+    const wasDown = gateway.opened && gateway.pool.stats().engine === 'down'
+    const call: Call = { gateway, what, tenant, wasOpen: gateway.opened, wasDown, controller }
     this.waiting.add(call)
     const settle = (outcome: Settled['outcome']): void => {
       this.waiting.delete(call)

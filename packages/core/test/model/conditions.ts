@@ -33,6 +33,7 @@ export const anyConditions: fc.Arbitrary<Conditions> = fc.record({
 
 /** The first two differ for a careful reader only. */
 export const TENANTS = ['ann', 'Ann', 'bob'] as const
+export type Tenant = (typeof TENANTS)[number]
 
 export const STOP_AFTER = 120_000
 export const QUEUE_TIMEOUT = 20_000

@@ -1,4 +1,5 @@
-import { TenantPool } from '../../src/index.js'
+import { slugOf } from '../../src/identity.js'
+import { type TenantBox, TenantPool } from '../../src/index.js'
 import type { MemoryDriver } from '../../src/testing/index.js'
 import { LEASE_TIMEOUT, QUEUE_TIMEOUT, STOP_AFTER, WAKE_TIMEOUT } from './conditions.js'
 import type { HostProcess } from './host.js'
@@ -89,7 +90,8 @@ export class Gateway {
 
   /** One of its calls went well. */
   isOpen(): void {
-    if (this.opened || this.closing) return
+    // What a box still answers a process that is gone opens nothing.
+    if (this.opened || this.closing || this.process.killed) return
     this.opened = true
     for (const watch of this.#world.watchers.opened) watch(this)
   }
@@ -108,20 +110,21 @@ export class Gateway {
         if (!this.process.killed) for (const watch of watches) watch(event, this)
       }
     this.pool.on('transition', unlessKilled(watchers.transition))
+    this.pool.on('queue', unlessKilled(watchers.queue))
     this.pool.on('engine', unlessKilled(watchers.engine))
     this.pool.on('warning', unlessKilled(watchers.warning))
   }
 
-  readonly #perTenant = async (): Promise<Record<string, never>> => {
-    await this.#world.point('perTenant')
+  readonly #perTenant = async (tenant: string): Promise<Record<string, never>> => {
+    await this.#world.point(`perTenant ${slugOf(tenant)}`)
     // Not always, or nobody would ever wake.
     if (this.#world.conditions.callbacks === 'throw' && this.#world.isTroubled && ++this.#asked % 3 === 0)
       throw new AppError()
     return {}
   }
 
-  readonly #veto = async (): Promise<boolean> => {
-    await this.#world.point('veto')
+  readonly #veto = async ({ tenant }: TenantBox): Promise<boolean> => {
+    await this.#world.point(`veto ${slugOf(tenant)}`)
     if (this.#world.conditions.callbacks === 'throw') throw new AppError()
     return false
   }

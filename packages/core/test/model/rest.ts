@@ -23,6 +23,7 @@ export async function comeToRest(world: World): Promise<void> {
   await allAtOnce(world, gateway)
   // Whatever nobody told the pool of, it finds out by itself.
   await pass(world, 6 * 60_000)
+  world.eventsWereLost = false
   for (const tenant of TENANTS) await served(world, gateway, tenant)
   await until(world, 'nothing is under way', () => world.callers.waiting.size === 0)
   await turns()
@@ -66,6 +67,10 @@ async function served(world: World, gateway: Gateway, tenant: string): Promise<v
       await gateway.pool.ensure(tenant, { signal }).then(
         () => {
           ready = true
+          // Whoever was told everything, or has asked for everything since, knows whether a box runs.
+          const box = world.engine.box(tenant)
+          if (box && box.state !== 'running' && !world.eventsWereLost)
+            world.break('after trouble', `${tenant} can be had, and is ${box.state} at the engine`)
         },
         (error: unknown) => {
           last = error

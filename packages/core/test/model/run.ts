@@ -2,23 +2,27 @@ import { setImmediate } from 'node:timers/promises'
 import fc, { type Scheduler } from 'fast-check'
 import { callerSteps } from './commands/callers.js'
 import { engineSteps } from './commands/engine.js'
+import { meanwhileSteps } from './commands/meanwhile.js'
 import { orderSteps } from './commands/orders.js'
 import { outsideSteps } from './commands/outside.js'
 import { begin, processSteps } from './commands/processes.js'
 import type { Step } from './commands/step.js'
 import { timeSteps } from './commands/time.js'
-import type { Conditions } from './conditions.js'
+import { type Conditions, TENANTS } from './conditions.js'
 import { PROMISES } from './promises/index.js'
 import { comeToRest } from './rest.js'
 import { World } from './world.js'
 
+const anyTenant = fc.constantFrom(...TENANTS)
+
 /** What may come next, with how often it does. */
 export const STEPS: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 10, arbitrary: callerSteps },
-  { weight: 5, arbitrary: orderSteps },
-  { weight: 3, arbitrary: outsideSteps },
+  { weight: 10, arbitrary: callerSteps(anyTenant) },
+  { weight: 5, arbitrary: orderSteps(anyTenant) },
+  { weight: 3, arbitrary: outsideSteps(anyTenant) },
   { weight: 3, arbitrary: engineSteps },
   { weight: 1, arbitrary: processSteps },
+  { weight: 3, arbitrary: meanwhileSteps },
   { weight: 6, arbitrary: timeSteps },
 )
 

@@ -18,6 +18,7 @@ import { Host } from './host.js'
 interface Watchers {
   readonly called: ((call: DriverCallInfo, moment: Moment) => void)[]
   readonly transition: ((event: PoolEvents['transition'], gateway: Gateway) => void)[]
+  readonly queue: ((event: PoolEvents['queue'], gateway: Gateway) => void)[]
   readonly engine: ((event: PoolEvents['engine'], gateway: Gateway) => void)[]
   readonly warning: ((event: PoolEvents['warning'], gateway: Gateway) => void)[]
   readonly settled: ((call: Settled) => void)[]
@@ -39,6 +40,7 @@ export class World {
   readonly watchers: Watchers = {
     called: [],
     transition: [],
+    queue: [],
     engine: [],
     warning: [],
     settled: [],
@@ -55,8 +57,10 @@ export class World {
   engineIsUp = true
   image = 'good:1'
   eventWay: EventWay = 'straight'
+  eventsWereLost = false
   readonly #scheduler: Scheduler
   readonly #mend = new Set<() => void>()
+  readonly #deeds: { readonly point: string; readonly deed: () => void }[] = []
   #calm = false
 
   constructor(conditions: Conditions, scheduler: Scheduler) {
@@ -79,7 +83,16 @@ export class World {
 
   /** The scheduler decides when this goes on. */
   point(label: string): Promise<void> | undefined {
-    return this.#calm ? undefined : this.#scheduler.schedule(Promise.resolve(), label)
+    if (this.#calm) return undefined
+    const planned = this.#deeds.findIndex(({ point }) => label === point)
+    const [next] = planned < 0 ? [] : this.#deeds.splice(planned, 1)
+    next?.deed()
+    return this.#scheduler.schedule(Promise.resolve(), label)
+  }
+
+  /** Has something done at the moment when anything next comes to the point that is called so. */
+  at(point: string, deed: () => void): void {
+    this.#deeds.push({ point, deed })
   }
 
   spawn(lock: 'fail' | 'wait' = 'fail'): Gateway {
@@ -124,16 +137,21 @@ export class World {
   #pass(call: DriverCallInfo, moment: Moment): Promise<void> | undefined {
     for (const watch of this.watchers.called) watch(call, moment)
     // On the way there nothing has happened yet: that it takes long shows nothing that `during` does not.
-    return moment === 'before' ? undefined : this.point(`${call.operation} ${call.slug ?? ''} ${moment}`)
+    return moment === 'before'
+      ? undefined
+      : this.point([call.operation, moment, call.slug].join(' ').trimEnd())
   }
 
   #relay(event: DriverEvent, deliver: (event: DriverEvent) => void): void {
     const later = (): void => {
-      const reached = this.point(`event ${event.type} ${event.ref.slug}`)
+      const reached = this.point(`event ${event.ref.slug}`)
       if (reached) void reached.then(() => deliver(event))
       else deliver(event)
     }
-    if (this.eventWay === 'lost') return
+    if (this.eventWay === 'lost') {
+      this.eventsWereLost = true
+      return
+    }
     if (this.eventWay !== 'late') deliver(event)
     if (this.eventWay !== 'straight') later()
   }

@@ -206,6 +206,22 @@ describe('idle tiers', () => {
     expect(path(events, 'a')).toContain('>stopping(idle)>running(idle)>stopping(idle)>stopped(idle)')
   })
 
+  it('wait for nobody once the pool is closed, and put nobody to sleep', async () => {
+    const never = (): Promise<never> => new Promise(() => undefined)
+    const clock = testClock()
+    const { pool, engine, again } = await setup({ clock, idle: { stopAfter: '1m', veto: never } })
+    await pool.ensure('a')
+    await clock.advance(MINUTE)
+    await pool.close({ drain: 0 })
+    expect(clock.pending).toEqual([])
+    const second = again({ perTenant: never })
+    await second.start()
+    await clock.advance(1)
+    await second.close({ drain: 0 })
+    expect(clock.pending).toEqual([])
+    expect(engine.box('a')?.state).toBe('running')
+  })
+
   it('leave no timer behind when the pool is closed', async () => {
     const clock = testClock()
     const { pool } = await setup({ clock, idle: { pauseAfter: '1m', stopAfter: '10m' } })

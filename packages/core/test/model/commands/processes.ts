@@ -3,21 +3,24 @@ import type { Gateway } from '../gateway.js'
 import type { World } from '../world.js'
 import { Step, served } from './step.js'
 
+export const crash = served('crash', (gateway, world) => {
+  gateway.crash()
+  handOver(world, gateway)
+})
+
 /** What becomes of the processes. */
 export const processSteps: fc.Arbitrary<Step> = fc.oneof(
-  fc.constant(
-    served('crash', (gateway, world) => {
-      gateway.crash()
-      handOver(world, gateway)
-    }),
-  ),
-  fc.constant(
-    new Step(
-      'start',
-      (world) => begin(world),
-      (world) => world.gateway === undefined,
+  fc.constant(crash),
+  {
+    weight: 3,
+    arbitrary: fc.constant(
+      new Step(
+        'start',
+        (world) => begin(world),
+        (world) => world.gateway === undefined,
+      ),
     ),
-  ),
+  },
   fc.constantFrom('fail' as const, 'wait' as const).map(
     (lock) =>
       new Step(

@@ -27,6 +27,11 @@ export class Step implements fc.AsyncCommand<World, World> {
     world.assertKept()
   }
 
+  /** In the middle of something else. What it shows is looked at after the next step. */
+  happen(world: World): void {
+    if (this.#when(world)) void this.#act(world)
+  }
+
   toString(): string {
     return this.#name
   }
