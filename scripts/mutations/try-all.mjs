@@ -1,4 +1,4 @@
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ROOT } from '../setup/paths.mjs'
@@ -58,6 +58,8 @@ async function results(copy, { suite, test }, run) {
     ...named,
     ...options,
   )
+  // Without one vitest did not even begin.
+  if (!existsSync(report)) return []
   const { testResults } = JSON.parse(readFileSync(report, 'utf8'))
   /** @type {TestResult[]} */
   const all = testResults.flatMap(
@@ -127,6 +129,10 @@ export async function tryAll(mutations, { what, words }) {
       return 1
     }
     const chosen = mutations.filter(({ name }) => words.every((word) => name.includes(word)))
+    if (chosen.length === 0) {
+      console.error(`✗ None of the ${what} is called "${words.join(' ')}"`)
+      return 1
+    }
     const copy = mkdtempSync(join(tmpdir(), 'tenantbox-mutations-'))
     let unnoticed = 0
     try {
