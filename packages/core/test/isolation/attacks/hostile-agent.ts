@@ -9,6 +9,7 @@ import { type ErrorCode, isTenantBoxError, type TenantOverrides } from '../../..
 import { dialUnixSocket } from '../../../src/unix-socket.js'
 import { listenRaw } from '../../sockets.js'
 import type { Isolation, IsolationOptions } from '../isolation.js'
+import { Bystander } from '../load.js'
 
 const SOURCE = readFileSync(new URL('../hostile-agent.mjs', import.meta.url), 'utf8')
 export const HOSTILE = 'hostile:'
@@ -132,6 +133,23 @@ export function hostileAgentAttacks(world: () => Isolation): void {
         expect(answer).toMatch(/^(mine|AGENT_FAILED)$/)
       })
     })
+  })
+
+  it("agents that answer without end keep nobody else's answers", async () => {
+    const { pool } = world()
+    const habits = ['endless', 'bomb', 'headers', 'interim', 'trailers', 'chunkExtension', 'dripBody']
+    const tenants = habits.map((habit) => `${HOSTILE}${habit}@`)
+    const fetchAll = (tenant: string) =>
+      pool.fetch(tenant, '/', { timeout: '3s' }).then((response) => response.text())
+    try {
+      for (const tenant of tenants) await pool.ensure(tenant)
+      const outcomes = await new Bystander(pool, 'victim').during('hostile answers', () =>
+        Promise.allSettled(tenants.map(fetchAll)),
+      )
+      expect(outcomes.map(({ status }) => status)).toEqual(habits.map(() => 'rejected'))
+    } finally {
+      for (const tenant of tenants) await pool.remove(tenant, { data: 'delete', leases: 'abort' })
+    }
   })
 
   describe.concurrent('an agent that', () => {
