@@ -13,6 +13,7 @@ import {
 } from './agent-events.js'
 import { type Clock, systemClock } from './clock.js'
 import { isTenantBoxError } from './errors.js'
+import { printable } from './text.js'
 import type { Transport } from './transport.js'
 import { invalidOption } from './units.js'
 
@@ -230,7 +231,7 @@ function reported(
   event: AgentEvent & { type: 'error' },
   partial: boolean,
 ): Error {
-  const report = event.message.slice(0, MAX_REPORT_CHARACTERS).replace(/\p{Cc}/gu, ' ')
+  const report = printable(event.message.slice(0, MAX_REPORT_CHARACTERS))
   const context = { cause: new Error(report), retryable: event.retryable }
   return agentFailed(tenant, 'reported an error', { sent: true, partial }, context)
 }

@@ -43,7 +43,12 @@ export interface BoxSpec {
   user?: 'per-tenant' | 'gateway' | `${number}:${number}` | undefined
   /** From SIGTERM to SIGKILL. @default '10s' */
   stopGrace?: Duration | undefined
-  /** Further folders of the engine's machine. Whatever is writable here, tenants may share. @default [] */
+  /**
+   * Further folders of the engine's machine, outside of the tenant's own in the box. Whatever is writable here, tenants
+   * may share.
+   *
+   * @default []
+   */
   mounts?: readonly { host: string; box: string; readOnly?: boolean }[] | undefined
   /** @default true */
   readOnlyRoot?: boolean | undefined

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { rename, rmdir, unlink } from 'node:fs/promises'
 import { errnoOf } from './errno.js'
-import { HeldDirectory, shownName } from './held-directory.js'
+import { grantOwner, HeldDirectory, shownName } from './held-directory.js'
 
 interface DeleteOptions {
   signal?: AbortSignal | undefined
@@ -16,7 +16,7 @@ interface DeleteOptions {
  * A crash in the middle leaves a smaller tree; calling it again goes on.
  */
 export async function emptyDirectory(directory: string, { signal }: DeleteOptions = {}): Promise<string[]> {
-  const top = await HeldDirectory.open(directory)
+  const top = await withRights(directory, () => HeldDirectory.open(directory))
   try {
     await makeWritable(top)
     const stuck = new Set<string>()
@@ -84,16 +84,29 @@ async function deleteFolder(
 
 /** Unlinks the files of a folder and moves its sub-folders up to `top`; what will not go stays in it. */
 async function emptyInto(top: HeldDirectory, name: string, signal: AbortSignal | undefined): Promise<void> {
-  const folder = await top.openChild(name)
+  const folder = await withRights(top.pathOf(name), () => top.openChild(name))
   try {
     await makeWritable(folder)
     for await (const entry of await folder.entries()) {
       signal?.throwIfAborted()
       const path = folder.pathOf(entry.name)
-      await succeeds(() => (entry.isDirectory() ? rename(path, top.pathOf(randomUUID())) : unlink(path)))
+      // Moving a folder elsewhere takes the right to write it.
+      const up = (): Promise<void> => rename(path, top.pathOf(randomUUID()))
+      await succeeds(() => (entry.isDirectory() ? withRights(path, up) : unlink(path)))
     }
   } finally {
     await folder.close()
+  }
+}
+
+/** What a folder's owner has forbidden everybody is done all the same, where this process is that owner. */
+async function withRights<T>(folder: string | Buffer, act: () => Promise<T>): Promise<T> {
+  try {
+    return await act()
+  } catch (error) {
+    if (errnoOf(error) !== 'EACCES' || process.platform !== 'linux') throw error
+    await grantOwner(folder)
+    return act()
   }
 }
 

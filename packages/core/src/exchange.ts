@@ -1,5 +1,5 @@
 import { setMaxListeners } from 'node:events'
-import type { Dispatcher } from 'undici'
+import { type Dispatcher, errors } from 'undici'
 import { agentFailed, agentLate, agentTooLarge, agentUnreachable } from './agent-errors.js'
 import type { CancelTimer, Clock } from './clock.js'
 import { errnoOf } from './errno.js'
@@ -204,7 +204,9 @@ export class Exchange implements Dispatcher.DispatchHandler {
       return new TypeError(`The request to the agent is not valid: ${toMessage(error)}`, { cause: error })
     if (code === 'UND_ERR_HEADERS_OVERFLOW') return agentTooLarge(tenant, 'headers', headerBytes, headerBytes)
     if (this.#phase === 'queued') return agentUnreachable(tenant, error)
-    if (code?.startsWith('HPE_')) return this.#failed('did not answer in valid HTTP/1.1', error)
+    // undici's own error holds what was received, which is the tenant's.
+    if (error instanceof errors.HTTPParserError)
+      return this.#failed('did not answer in valid HTTP/1.1', new Error(toMessage(error)))
     if (this.#phase === 'sent') return this.#failed('closed the connection without an answer', error)
     return this.#failed('cut its answer short', error)
   }

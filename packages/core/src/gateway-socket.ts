@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { type Clock, systemClock } from './clock.js'
 import { type GatewayHandler, GatewayRoutes } from './gateway-routes.js'
-import { BodyTooLarge, sendResponse, toRequest } from './node-http.js'
+import { answerRequests, BodyTooLarge, sendResponse, toRequest } from './node-http.js'
 import { PendingBytes, TooManyBytes } from './pending-bytes.js'
 import { Serial } from './serial.js'
 import { listenUnixSocket } from './unix-socket.js'
@@ -39,6 +39,8 @@ export interface GatewaySocketsOptions {
 /** How often a server looks for connections that are late, and closes them. */
 const LOOK_MS = 5_000
 const KEEP_ALIVE_MS = 5_000
+/** Requests of one connection at a time. Clients that send the next before the answer are rare, and send few. */
+const MOST_PIPELINED = 8
 const SOCKET_NAME = 'gateway.sock'
 
 /**
@@ -119,7 +121,7 @@ export class GatewaySockets {
     server.maxConnections = limits.connections
     const pending = new PendingBytes(limits.pendingBytes)
     let requests = 0
-    server.on('request', (incoming, outgoing) => {
+    answerRequests(server, MOST_PIPELINED, (incoming, outgoing) => {
       requests++
       const { count, release } = pending.open()
       outgoing.once('close', () => {

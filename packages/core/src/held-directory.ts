@@ -1,8 +1,10 @@
 import { type BigIntStats, constants, type Dirent } from 'node:fs'
-import { type FileHandle, lstat, open, opendir } from 'node:fs/promises'
+import { chmod, type FileHandle, lstat, open, opendir } from 'node:fs/promises'
 
 const DIRECTORY = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW
 const LINUX = process.platform === 'linux'
+/** Linux's `O_PATH`, which Node does not name: holds a file without any right to it. */
+const O_PATH = 0o10000000
 /** Entries read in one go. */
 const READ_AHEAD = 64
 
@@ -62,6 +64,16 @@ export class HeldDirectory {
 
   close(): Promise<void> {
     return this.#handle.close()
+  }
+}
+
+/** Gives the owner of a folder all rights to it, also where it cannot even be opened. Linux only: it holds the folder. */
+export async function grantOwner(path: string | Buffer): Promise<void> {
+  const handle = await open(path, O_PATH | constants.O_DIRECTORY | constants.O_NOFOLLOW)
+  try {
+    await chmod(`/proc/self/fd/${handle.fd}`, 0o700)
+  } finally {
+    await handle.close()
   }
 }
 

@@ -1,6 +1,6 @@
 import type { Clock } from './clock.js'
 import type { DriverCall, LogLine, LogsRequest } from './driver.js'
-import { toMessage } from './text.js'
+import { printable, toMessage } from './text.js'
 import { deadline } from './wait.js'
 
 const LINES = 20
@@ -15,7 +15,8 @@ export async function lastLines(
   const lines: string[] = []
   const bound = deadline(clock, 'logs', { timeout: DEADLINE_MS })
   try {
-    for await (const { text } of logs({ tail: LINES }, { signal: bound.signal })) lines.push(printable(text))
+    for await (const { text } of logs({ tail: LINES }, { signal: bound.signal }))
+      lines.push(printable(text.slice(0, LONGEST_LINE)))
   } catch (error) {
     // What went wrong with the box matters more than its last words.
     lines.push(`(no more logs: ${toMessage(error)})`)
@@ -23,9 +24,4 @@ export async function lastLines(
     bound.done()
   }
   return lines.slice(-LINES)
-}
-
-function printable(line: string): string {
-  const escaped = (character: string): string => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
-  return line.slice(0, LONGEST_LINE).replace(/[\p{Cc}\u2028\u2029]/gu, escaped)
 }

@@ -1,4 +1,5 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import type { Clock } from './clock.js'
 
 const ORIGIN = 'http://gateway'
@@ -16,6 +17,33 @@ const HOP_BY_HOP: ReadonlySet<string> = new Set([
 ])
 /** No longer true of a body that `fetch` has decoded. */
 const ENCODING: ReadonlySet<string> = new Set(['content-encoding', 'content-length'])
+
+/**
+ * Has `listener` answer the requests of `server`. Where more than `most` wait on one connection for the answers before
+ * them (pipelining), all connections are cut: Node parses what it has read in one go, thousands of requests, and each of
+ * the others may hold as many. All answers of a connection emit `close` with it: Node tells only the one that is being
+ * sent, not those queued behind it.
+ */
+export function answerRequests(server: Server, most: number, listener: RequestListener): void {
+  const queues = new WeakMap<Socket, Set<ServerResponse>>()
+  server.on('connection', (socket: Socket) => {
+    const queue = new Set<ServerResponse>()
+    queues.set(socket, queue)
+    socket.once('close', () => {
+      for (const outgoing of queue) if (!outgoing.socket) outgoing.destroy().emit('close')
+    })
+  })
+  server.on('request', (incoming, outgoing) => {
+    const { socket } = incoming
+    const queue = queues.get(socket)
+    // What was read along with the request for which it was cut is parsed all the same.
+    if (!queue || socket.destroyed) return
+    if (queue.size >= most) return server.closeAllConnections()
+    queue.add(outgoing)
+    outgoing.once('close', () => queue.delete(outgoing))
+    listener(incoming, outgoing)
+  })
+}
 
 /** The body of a request has more bytes than are taken. */
 export class BodyTooLarge extends Error {

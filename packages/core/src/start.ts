@@ -8,7 +8,7 @@ import type { ResolvedOptions, Settings } from './options.js'
 import { PoolLock } from './pool-lock.js'
 import { type Opened, Runtime } from './runtime.js'
 import { TenantDirs } from './tenant-dirs.js'
-import { toMessage } from './text.js'
+import { printable, toMessage } from './text.js'
 
 /** What a runtime is opened with. */
 export interface StartRequest extends Pick<Opened, 'options' | 'current' | 'events' | 'gateway' | 'mailbox'> {
@@ -47,7 +47,7 @@ export async function openRuntime(
     await dirs.sweep((leftBehind) =>
       events.warn(
         'LEFT_BEHIND',
-        `Files of a deleted tenant could not be deleted, and stay in ${join(options.dataDir, '.tenantbox', 'trash')}: ${leftBehind.slice(0, 10).join(', ')}${leftBehind.length > 10 ? ', …' : ''}`,
+        `Files of a deleted tenant could not be deleted, and stay in ${join(options.dataDir, '.tenantbox', 'trash')}: ${leftBehind.slice(0, 10).map(printable).join(', ')}${leftBehind.length > 10 ? ', …' : ''}`,
       ),
     )
     const report = await driver.open(identity, { signal })

@@ -368,7 +368,7 @@ describe('createAnswer', () => {
     expect(error).toMatchObject({
       ...agentFailed({ sent: true, partial: true }),
       retryable: true,
-      cause: { message: 'secret [2J' },
+      cause: { message: 'secret\\u001b[2J' },
     })
     expect(String(error)).not.toContain('secret')
   })

@@ -62,6 +62,9 @@ function exchange(socket: Socket, bytes: string): Promise<string> {
   return new Promise((resolve) => socket.once('close', () => resolve(String(Buffer.concat(chunks)))))
 }
 
+const pipelined = (path: string, index: number, all: readonly string[]): string =>
+  `GET ${path} HTTP/1.1\r\nhost: x\r\n${index === all.length - 1 ? 'connection: close\r\n' : ''}\r\n`
+
 function withResolvers<T = void>() {
   let resolve: (value: T) => void = () => undefined
   const promise = new Promise<T>((settle) => {
@@ -473,6 +476,64 @@ describe('what a box sends is bounded:', () => {
     go.resolve()
     for (const [answer] of await Promise.all(slow)) expect(await text(answer)).toBe('ok')
     await vi.waitFor(async () => expect(await ask('/quick')).toMatchObject({ status: 200 }))
+  })
+
+  it('requests at a time, also those of one connection, which are answered in their order', async () => {
+    const { sockets, dial, ask } = await gateway({ requests: 2 })
+    const go = withResolvers()
+    const asked: string[] = []
+    sockets.serve('/', async (request) => {
+      const { pathname } = new URL(request.url)
+      asked.push(pathname)
+      if (pathname === '/1') await go.promise
+      return new Response(`answer to ${pathname}`)
+    })
+    const got = exchange(await dial(), ['/1', '/2'].map(pipelined).join(''))
+    await vi.waitUntil(() => asked.length === 2)
+    expect(await ask('/3')).toMatchObject({ status: 503 })
+    go.resolve()
+    expect((await got).match(/answer to \/\d/g)).toEqual(['answer to /1', 'answer to /2'])
+  })
+
+  it('requests that wait on one connection: all of the box are cut', async () => {
+    const { sockets, dial, warnings } = await gateway()
+    const other = await dial()
+    const signals: AbortSignal[] = []
+    sockets.serve('/', (_, { signal }) => {
+      signals.push(signal)
+      return new Promise(() => undefined)
+    })
+    expect(
+      await exchange(
+        await dial(),
+        Array.from({ length: 1_000 }, () => '/')
+          .map(pipelined)
+          .join(''),
+      ),
+    ).toBe('')
+    await vi.waitUntil(() => signals.every(({ aborted }) => aborted))
+    expect(signals).toHaveLength(8)
+    await new Promise((resolve) => other.once('close', resolve).resume())
+    expect(warnings).not.toHaveBeenCalled()
+  })
+
+  it('requests at a time: one whose answer waits for another’s ends with the connection', async () => {
+    const { sockets, dial, ask } = await gateway({ requests: 3 })
+    const signals: AbortSignal[] = []
+    const remove = sockets.serve('/', (_, { signal }) => {
+      signals.push(signal)
+      // The last answers at once, and its answer has to wait.
+      return signals.length === 3 ? new Response('x'.repeat(1_000_000)) : new Promise(() => undefined)
+    })
+    const socket = await dial()
+    socket.write(['/1', '/2', '/3'].map(pipelined).join(''))
+    await vi.waitUntil(() => signals.length === 3)
+    remove()
+    socket.destroy()
+    await vi.waitUntil(() => signals.every(({ aborted }) => aborted))
+    sockets.serve('/', () => new Response('ok'))
+    const all = await Promise.all([1, 2, 3].map(() => ask('/')))
+    expect(all.map(({ status }) => status)).toEqual([200, 200, 200])
   })
 
   it('connections at a time', async () => {

@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import {
   chmod,
+  chown,
   lstat,
   mkdir,
   mkdtemp,
@@ -68,6 +69,24 @@ describe('emptyDirectory', () => {
     await writeFile(join(dir, 'tree', 'locked', 'file'), 'x')
     await chmod(join(dir, 'tree', 'locked'), 0)
     expect(await deleteTree(join(dir, 'tree'))).toEqual([])
+  })
+
+  it('empties folders that their owner has closed to himself, and is no more than that owner', async () => {
+    const nobody = 65_534
+    const isRoot = process.getuid?.() === 0
+    const folders = ['tree', 'tree/closed', 'tree/closed/in', 'tree/closed/in/deep', 'tree/closed/listed']
+    for (const folder of folders) await mkdir(join(dir, folder))
+    await writeFile(join(dir, 'tree/closed/in/deep/file'), 'x')
+    if (isRoot) for (const folder of ['.', ...folders]) await chown(join(dir, folder), nobody, nobody)
+    for (const folder of folders.toReversed())
+      await chmod(join(dir, folder), folder.endsWith('listed') ? 0o400 : 0)
+    if (isRoot) process.seteuid?.(nobody)
+    try {
+      expect(await deleteTree(join(dir, 'tree'))).toEqual([])
+    } finally {
+      if (isRoot) process.seteuid?.(0)
+    }
+    await expect(lstat(join(dir, 'tree'))).rejects.toThrow(/ENOENT/)
   })
 
   it('deletes what has a name that is no UTF-8', async () => {

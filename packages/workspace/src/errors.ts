@@ -17,7 +17,7 @@ export interface WorkspaceErrorDetails {
   /** A file as a whole does not follow its format. */
   INVALID_FILE: { path: string; reason: string }
   NO_SPACE: { path: string }
-  /** Others changed the same file at every attempt. */
+  /** Others changed the same file at every attempt, or hold it so that nobody else may open it. */
   BUSY: { path: string }
   ACCESS_DENIED: { path: string }
   /** The system failed in another way; `errno` is its own code, such as `EIO`. */
@@ -79,9 +79,12 @@ export function errnoOf(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
 }
 
-/** How a path a tenant may have named is shown in a message: control characters escaped, cut to a readable length. */
+/** How a path a tenant may have named is shown in a message: what a terminal obeys is escaped, and it is cut to a readable length. */
 export function shown(path: string): string {
-  return JSON.stringify(path.length > 200 ? `${path.slice(0, 200)}…` : path)
+  return JSON.stringify(path.length > 200 ? `${path.slice(0, 200)}…` : path).replace(
+    /[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
 }
 
 export function invalidOption(
@@ -141,6 +144,15 @@ export function systemFailure(error: unknown, path: string): Error {
       return new WorkspaceError(
         'ACCESS_DENIED',
         `This process may not touch ${at} (${errno}). Check the file's owner and mode, and the mount.`,
+        { path },
+        cause,
+      )
+    // The tenant has a lease on it (`F_SETLEASE`), or runs it as a program.
+    case 'EAGAIN':
+    case 'ETXTBSY':
+      return new WorkspaceError(
+        'BUSY',
+        `${at} is held by another process (${errno}). Try again later, or stop the box.`,
         { path },
         cause,
       )

@@ -1,8 +1,10 @@
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import {
   appendFileSync,
   chmodSync,
   closeSync,
+  copyFileSync,
   ftruncateSync,
   linkSync,
   lstatSync,
@@ -29,6 +31,21 @@ beforeEach(() => {
   descriptors = openDescriptors()
 })
 afterEach(() => expect(openDescriptors()).toBeLessThanOrEqual(descriptors))
+
+/** Has another process take a lease on a file, as its owner may, and keep it although it is asked to give it back. */
+async function leased(path: string): Promise<void> {
+  const [F_SETLEASE, F_WRLCK] = [1024, 1]
+  const script = `$| = 1; $SIG{IO} = "IGNORE"; open F, "+<", $ARGV[0] or die; fcntl(F, ${F_SETLEASE}, ${F_WRLCK}) or die; print "taken"; <STDIN>`
+  const tenant = spawn('perl', ['-e', script, path], { stdio: ['pipe', 'pipe', 'inherit'] })
+  const gone = once(tenant, 'exit')
+  onTestFinished(async () => {
+    tenant.stdin.end()
+    await gone
+  })
+  await Promise.race([once(tenant.stdout, 'data'), gone.then(() => expect.fail('no lease'))])
+  // The pipes to that process, which stays until the test is over.
+  descriptors += 2
+}
 
 /** Every way in which the gateway touches a file of that name. */
 function touches(workspace: Workspace, path: string): Record<string, () => Promise<unknown>> {
@@ -128,6 +145,22 @@ describe.each(PATHS)('%s', (path) => {
     }
   })
 
+  test.runIf(process.platform === 'linux')(
+    'a lease on it, which holds up whoever opens it, is a typed error at once',
+    async () => {
+      const { workspace, folder } = await temporaryWorkspace()
+      mkdirSync(join(folder, 'deep/er'), { recursive: true })
+      writeFileSync(join(folder, path), '')
+      await leased(join(folder, path))
+      const { stream: _, sink: __, ...calls } = touches(workspace, path)
+      const [read, ...others] = Object.values(calls)
+      await expect(read?.()).rejects.toMatchObject({ code: 'BUSY', details: { path } })
+      // What replaces the file as a whole need not open it.
+      for (const touch of others)
+        await touch().catch((error: unknown) => expect(error).toMatchObject({ code: 'BUSY' }))
+    },
+  )
+
   test('a mode of 000 is a typed error for who is not root', async () => {
     const { workspace, folder } = await temporaryWorkspace()
     mkdirSync(join(folder, 'deep/er'), { recursive: true })
@@ -142,6 +175,24 @@ describe.each(PATHS)('%s', (path) => {
     await expect(read?.()).rejects.toMatchObject({ code: 'ACCESS_DENIED' })
     process.seteuid?.(0)
   })
+})
+
+test('a session that the tenant runs as a program cannot be written meanwhile: a typed error', async () => {
+  const { workspace, folder } = await temporaryWorkspace()
+  const path = join(folder, 'session.jsonl')
+  copyFileSync('/bin/sleep', path)
+  chmodSync(path, 0o700)
+  const running = spawn(path, ['60'])
+  const gone = once(running, 'exit')
+  await once(running, 'spawn')
+  try {
+    await expect(workspace.session.append({ role: 'user', content: 'x' })).rejects.toMatchObject({
+      code: 'BUSY',
+    })
+  } finally {
+    running.kill()
+    await gone
+  }
 })
 
 describe('symlinks', () => {
@@ -242,6 +293,7 @@ describe('paths', () => {
   test('a missing file or folder is NOT_FOUND, and its name is escaped in the message', async () => {
     const { workspace } = await temporaryWorkspace()
     await expect(workspace.files.read('a\u001b[31m')).rejects.toThrow('"a\\u001b[31m"')
+    await expect(workspace.files.read('a\u009b31m\u202eb')).rejects.toThrow('"a\\u009b31m\\u202eb"')
     await expect(workspace.files.read('a/b/c')).rejects.toMatchObject({ code: 'NOT_FOUND' })
   })
 })

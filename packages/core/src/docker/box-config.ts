@@ -135,10 +135,24 @@ function mounts({ pool, identity, spec, options, accounts }: BoxPlan): ResolvedM
  */
 function boundedVolumes(plan: BoxPlan): Docker.MountSettings[] {
   if (!plan.spec.readOnlyRoot) return []
-  const taken = new Set(['/tmp', ...mounts(plan).map(({ box }) => posix.resolve(box))])
-  const own = plan.volumes.filter((path) => !taken.has(posix.resolve(path)))
+  const taken = new Set(['/tmp', ...mounts(plan).map(({ box }) => asMounted(box))])
+  const own = plan.volumes.filter((path) => !taken.has(asMounted(path)))
   const TmpfsOptions = { SizeBytes: plan.spec.tmp, Mode: 0o755 }
   return own.map((path) => ({ Type: 'tmpfs', Source: '', Target: path, TmpfsOptions }))
+}
+
+/**
+ * A volume of the image, or a mount of the user's, inside a folder that the tenant fills: a symlink in its place would
+ * have it mounted anywhere else in the box, over /proc too, before the runtime has closed the box.
+ */
+export function mountInTenantsFolder({ volumes, spec }: BoxPlan): string | undefined {
+  const all = [...volumes, ...spec.mounts.map(({ box }) => box)]
+  return all.find((path) => [WORKSPACE, RUN].some((folder) => asMounted(path).startsWith(`${folder}/`)))
+}
+
+/** As the engine compares the paths of mounts: one that is not absolute is no other one. */
+function asMounted(path: string): string {
+  return posix.normalize(path).replace(/(?<=.)\/$/, '')
 }
 
 function environment({ env, transport }: ResolvedBoxSpec): string[] {

@@ -8,7 +8,7 @@ import { errnoOf } from '../errno.js'
 import { TenantBoxError } from '../errors.js'
 import { boxName } from '../identity.js'
 import { withAccount } from './accounts.js'
-import { type BoxPlan, type BoxUser, createBody } from './box-config.js'
+import { type BoxPlan, type BoxUser, createBody, mountInTenantsFolder } from './box-config.js'
 import { readContainerFile } from './container-files.js'
 import { boxFailed, type Containers } from './containers.js'
 import { refusalOf } from './engine-failure.js'
@@ -58,6 +58,13 @@ export class Creation {
       volumes: await images.volumesOf(spec.image, options),
       accounts: user !== undefined && (await this.#writeAccounts(identity, spec.image, user, options)),
     }
+    const inside = mountInTenantsFolder(plan)
+    if (inside !== undefined)
+      throw boxFailed(
+        identity,
+        `cannot be made: nothing is mounted at ${JSON.stringify(inside)}, in a folder that the tenant could fill with symlinks. Take that VOLUME out of the image, or move that one of box.mounts.`,
+        { phase: 'create' },
+      )
     const name = boxName(containers.pool.name, identity.slug)
     for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt++) {
       const made = await this.#make(name, plan, options)

@@ -1,7 +1,7 @@
 import { readFile, stat } from 'node:fs/promises'
 import { errnoOf } from '../errno.js'
 import { isTenantBoxError, TenantBoxError } from '../errors.js'
-import { toMessage } from '../text.js'
+import { printable, toMessage } from '../text.js'
 
 /** Where an engine listens: the path of its socket, or its host and port. */
 export interface Endpoint {
@@ -55,7 +55,10 @@ function toRefusal(error: unknown): EngineRefusal | undefined {
     return undefined
   const said = 'json' in error ? error.json : undefined
   const hasMessage = said !== null && typeof said === 'object' && 'message' in said
-  return new EngineRefusal(error.statusCode, (hasMessage ? String(said.message) : error.message).trim())
+  return new EngineRefusal(
+    error.statusCode,
+    printable((hasMessage ? String(said.message) : error.message).trim()),
+  )
 }
 
 async function hintFor(error: unknown, endpoint: Endpoint): Promise<string> {

@@ -9,6 +9,8 @@ import { gzipSync } from 'node:zlib'
 const [habit, argument] = process.argv.slice(1)
 const SOCKET = process.env.TENANTBOX_SOCKET
 const MiB = 1024 ** 2
+/** What would clear a terminal, forge lines of a log and turn text around, if it were printed as it is. */
+const WORDS = '\u001b[2J\u009b31mforged\r\n{"level":"fatal","msg":"forged"}\u202edegrof\u2028forged'
 
 const listen = (server) => new Promise((resolve) => server.listen(SOCKET, resolve))
 /** Answers every connection with these bytes, whatever it is asked. */
@@ -45,6 +47,37 @@ const HABITS = {
     }
     exchange()
   },
+
+  /** Listens anew again and again, as fast as it can. */
+  rebind: async () => {
+    const again = async () => {
+      const server = createServer((_, outgoing) => outgoing.end('mine'))
+      await listen(server)
+      setImmediate(() => {
+        server.close(again)
+        server.closeAllConnections()
+      })
+    }
+    await again()
+  },
+
+  lastWords: () => {
+    console.log(WORDS)
+    console.error(WORDS)
+    process.exit(3)
+  },
+  reportWords: () =>
+    http((_, outgoing) => {
+      outgoing.writeHead(200, { 'content-type': 'application/x-ndjson' })
+      outgoing.end(`${JSON.stringify({ type: 'error', message: WORDS })}\n`)
+    }),
+  headOfWords: () => raw((socket) => socket.end(`HTTP/1.1 200 OK\r\n${WORDS}\r\n\r\n`)),
+  lineOfWords: () =>
+    http((_, outgoing) => {
+      outgoing.writeHead(200, { 'content-type': 'application/x-ndjson' })
+      outgoing.end(`${WORDS}\n`)
+    }),
+  typeOfWords: () => http((_, outgoing) => outgoing.writeHead(200, { 'content-type': 'forged' }).end(WORDS)),
 
   /** Takes connections and never says a word. */
   silent: () => raw(() => undefined),

@@ -17,6 +17,10 @@ const PERL = `
   sub unix { pack "S a*", 1, $_[0] }
   `
 
+/** In perl: the address of an abstract socket, which has a name and no file. Node fills the name up with zeros. */
+export const abstractAddress = (name: string) => `pack("S a108", 1, "\\0${name}")`
+export const connectAbstract = (name: string) => `socket(S, 1, 1, 0); connect(S, ${abstractAddress(name)})`
+
 /** Commands run inside a tenant's box, as its agent could run them. */
 export class Inside {
   readonly pool: TenantPool

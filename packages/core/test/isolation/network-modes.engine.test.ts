@@ -2,9 +2,17 @@ import { once } from 'node:events'
 import Docker from 'dockerode'
 import { afterAll, describe, expect, it } from 'vitest'
 import { FIREWALL } from './firewall.js'
-import type { Inside } from './inside.js'
+import { abstractAddress, connectAbstract, type Inside } from './inside.js'
 import { givenEngine, local, useIsolation } from './isolation.js'
-import { furnish, HOST, HOST_LOOPBACK_SERVICE, HOST_SERVICE, INTERNET, METADATA } from './neighbourhood.js'
+import {
+  furnish,
+  HOST,
+  HOST_ABSTRACT_SERVICE,
+  HOST_LOOPBACK_SERVICE,
+  HOST_SERVICE,
+  INTERNET,
+  METADATA,
+} from './neighbourhood.js'
 import { startOwnEngine } from './own-engine.js'
 
 const engine = await startOwnEngine('the network modes', { bridges: true, gvisor: false })
@@ -98,6 +106,18 @@ describe.runIf(engine)("network: 'internet'", () => {
     const { gateway } = await addressesOf(mallory)
     expect(await reach(mallory, '127.0.0.1', HOST_LOOPBACK_SERVICE)).toBe('ECONNREFUSED')
     expect(await reach(mallory, gateway, HOST_LOOPBACK_SERVICE)).toBe('ECONNREFUSED')
+  })
+
+  it("reaches no abstract socket, which has no file: not the host's, not another box's", async () => {
+    const { mallory, victim } = world()
+    const ofHost = connectAbstract(HOST_ABSTRACT_SERVICE)
+    expect(await engine?.run('perl', '-e', `print "allowed" if do { ${ofHost} }`)).toBe('allowed')
+    expect(await mallory.attempt(ofHost)).toBe('ECONNREFUSED')
+    const listen = `socket(S, 1, 1, 0); bind(S, ${abstractAddress('victim')}) && listen(S, 5) or die`
+    await victim.holding(listen, async () => {
+      expect(await victim.attempt(connectAbstract('victim'))).toBe('allowed')
+      expect(await mallory.attempt(connectAbstract('victim'))).toBe('ECONNREFUSED')
+    })
   })
 
   it('reaches what else listens on the host, and the metadata service: start() warns of it', async () => {

@@ -44,6 +44,7 @@ const NUMBERS = {
   shmget: [29, 194],
   setns: [308, 268],
   settimeofday: [164, 170],
+  setxattr: [188, 5],
   socket: [41, 198],
   swapoff: [168, 225],
   swapon: [167, 224],

@@ -1,4 +1,5 @@
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { lstat, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -67,6 +68,31 @@ describe.runIf(process.getuid?.() === 0)('a process that escaped', () => {
       `socket S, 1, 1, 0; print "connected" if connect S, pack "S a*", 1, "${engineSocket}\\0"; print "signalled" if kill 0, ${State.Pid}, ${process.pid}`,
     )
     expect(tried).toBe('')
+  })
+
+  it('outlives its tenant, and yet owns nothing of who comes by the same name next', async () => {
+    const { dataDir, pool } = world()
+    const tenant = 'comes-again'
+    await pool.ensure(tenant)
+    const first = await uidOf(tenant)
+    const survivor = spawn('/bin/sleep', ['600'], { uid: first, gid: first })
+    const gone = once(survivor, 'exit')
+    try {
+      const uids = new Set([first])
+      for (let i = 0; i < 3; i++) {
+        await pool.remove(tenant, { data: 'delete' })
+        await pool.ensure(tenant)
+        uids.add(await uidOf(tenant))
+      }
+      expect(uids.size).toBe(4)
+      for (const folder of ['workspace', 'run', 'secrets'])
+        expect((await lstat(join(dataDir, tenant, folder))).uid).not.toBe(first)
+      expect(survivor.exitCode).toBeNull()
+    } finally {
+      survivor.kill('SIGKILL')
+      await gone
+      await pool.remove(tenant, { data: 'delete' })
+    }
   })
 
   it('keeps its uid as long as its folder lives, also over another start of its box', async () => {

@@ -23,6 +23,7 @@ import type { RunningAnswers } from './running-answers.js'
 
 /** More than so many UTF-16 units at once, about ten messages, nobody reads in a chat. */
 const LONGEST_ANSWER = 40_000
+const MAX_REPORT_CHARACTERS = 1_024
 const PRIVATE_EVERY_MS = 1_000
 /** Telegram takes about 20 messages a minute in a group, and edits count. */
 const GROUP_EVERY_MS = 3_000
@@ -186,9 +187,13 @@ function agentError(
   tenant: string,
   { message, retryable }: Extract<AgentEvent, { type: 'error' }>,
 ): TelegramError {
+  // The tenant's own words, in what somebody may print.
+  const report = message
+    .slice(0, MAX_REPORT_CHARACTERS)
+    .replace(/[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu, ' ')
   return new TelegramError(
     'AGENT_ERROR',
     `The agent of tenant ${JSON.stringify(tenant)} reported an error: see the cause.`,
-    { tenant, cause: new Error(message), retryable: retryable ?? false },
+    { tenant, cause: new Error(report), retryable: retryable ?? false },
   )
 }

@@ -154,6 +154,59 @@ export function gatewaySocketAttacks(world: () => Isolation): void {
       }
     })
 
+    it('cannot hold more connections than its share', async () => {
+      const share = 64
+      const open = `
+        new Promise(async (resolve) => {
+          const { connect } = await import('node:net')
+          let connected = 0
+          let closed = 0
+          const look = () => { if (connected === 300 && connected - closed <= ${share}) resolve(connected - closed) }
+          for (let i = 0; i < 300; i++)
+            connect(process.env.TENANTBOX_GATEWAY, () => { connected++; look() })
+              .on('close', () => { closed++; look() })
+              .on('error', () => undefined)
+          setTimeout(() => resolve(connected - closed), 8_000)
+        }).finally(() => setImmediate(() => process.exit()))`
+      const { mallory, pool } = world()
+      expect(await mallory.node(open)).toBeLessThanOrEqual(share)
+      expect(await (await pool.fetch('victim', '/ask')).text()).toBe('victim')
+    })
+
+    it('cannot take the gateway from others: by requests that do not wait for the one before, which is slow', async () => {
+      const most = 32
+      const flood = `
+        (async () => {
+          const { connect } = await import('node:net')
+          const head = 'GET /slow HTTP/1.1\\r\\nhost: g\\r\\n\\r\\n'
+          const all = Array.from({ length: 50 }, () => connect(process.env.TENANTBOX_GATEWAY).on('error', () => undefined))
+          for (const socket of all) socket.write(head.repeat(2_000))
+          await new Promise((resolve) => setTimeout(resolve, 1_000))
+          for (const socket of all) socket.destroy()
+          return all.length
+        })()`
+      const { mallory, pool } = world()
+      let running = 0
+      let atMost = 0
+      const remove = pool.serve('/slow', async (_, { signal }) => {
+        running++
+        atMost = Math.max(atMost, running)
+        await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
+        running--
+        return new Response('late')
+      })
+      try {
+        await new Bystander(pool, 'victim').during('requests without waiting', () => mallory.node(flood))
+        expect(atMost).toBeGreaterThan(1)
+        expect(atMost).toBeLessThanOrEqual(most)
+        // Whatever waited behind another is over with its connection, and counts no more.
+        await expect.poll(() => running).toBe(0)
+        expect(await mallory.node(SPEAK(head('/whoami', 'connection: close'), 15_000))).toContain('mallory')
+      } finally {
+        remove()
+      }
+    })
+
     it('cannot take the gateway from others: by floods of requests, endless ones and connections that say nothing', async () => {
       const flood = `
         const { connect } = require('node:net')

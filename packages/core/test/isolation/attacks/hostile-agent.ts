@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -9,9 +9,10 @@ import { type ErrorCode, isTenantBoxError, type TenantOverrides } from '../../..
 import { dialUnixSocket } from '../../../src/unix-socket.js'
 import { listenRaw } from '../../sockets.js'
 import type { Isolation, IsolationOptions } from '../isolation.js'
+import { Bystander } from '../load.js'
 
 const SOURCE = readFileSync(new URL('../hostile-agent.mjs', import.meta.url), 'utf8')
-const HOSTILE = 'hostile:'
+export const HOSTILE = 'hostile:'
 
 /** Tenants of these names have such an agent; otherwise a test would wait as long as an agent may take. */
 export const HOSTILE_AGENTS = {
@@ -107,6 +108,48 @@ export function hostileAgentAttacks(world: () => Isolation): void {
       })
       expect(accepted()).toBe(0)
     })
+
+    it('is refused or connected by an agent that takes its socket away and listens anew all the time, and keeps nothing open', async () => {
+      const { dataDir, pool } = world()
+      const openDescriptors = () => readdirSync('/proc/self/fd').length
+      await ask('rebind', '', async (tenant) => {
+        const run = join(dataDir, slugOf(tenant), 'run')
+        const before = openDescriptors()
+        const outcomes = new Set<string | undefined>()
+        for (let i = 0; i < 2_000; i++)
+          outcomes.add(
+            await dialUnixSocket(run, 'agent.sock').then(
+              (socket) => socket.destroy() && 'connected',
+              errnoOf,
+            ),
+          )
+        expect([...outcomes]).toEqual(expect.arrayContaining(['connected']))
+        for (const outcome of outcomes)
+          expect(outcome).toMatch(/^(connected|ECONNREFUSED|ECONNRESET|ENOENT)$/)
+        await expect.poll(openDescriptors).toBeLessThanOrEqual(before + 2)
+        const answer = await pool
+          .fetch(tenant, '/', { timeout: '10s' })
+          .then((response) => response.text(), errnoOf)
+        expect(answer).toMatch(/^(mine|AGENT_FAILED|TIMEOUT)$/)
+      })
+    })
+  })
+
+  it("agents that answer without end keep nobody else's answers", async () => {
+    const { pool } = world()
+    const habits = ['endless', 'bomb', 'headers', 'interim', 'trailers', 'chunkExtension', 'dripBody']
+    const tenants = habits.map((habit) => `${HOSTILE}${habit}@`)
+    const fetchAll = (tenant: string) =>
+      pool.fetch(tenant, '/', { timeout: '3s' }).then((response) => response.text())
+    try {
+      for (const tenant of tenants) await pool.ensure(tenant)
+      const outcomes = await new Bystander(pool, 'victim').during('hostile answers', () =>
+        Promise.allSettled(tenants.map(fetchAll)),
+      )
+      expect(outcomes.map(({ status }) => status)).toEqual(habits.map(() => 'rejected'))
+    } finally {
+      for (const tenant of tenants) await pool.remove(tenant, { data: 'delete', leases: 'abort' })
+    }
   })
 
   describe.concurrent('an agent that', () => {

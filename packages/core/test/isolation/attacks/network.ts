@@ -1,8 +1,11 @@
+import { execFile } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { networkInterfaces } from 'node:os'
+import { promisify } from 'node:util'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { connectAbstract } from '../inside.js'
 import type { Isolation } from '../isolation.js'
 
 const [AF_INET, AF_INET6, AF_NETLINK] = [2, 10, 16]
@@ -77,10 +80,12 @@ export function networkAttacks(world: () => Isolation): void {
 
     it("cannot connect to the host's abstract sockets, which have no file", async () => {
       const name = `tenantbox-${randomUUID()}`
-      const server = createServer((socket) => socket.end('reached')).listen(`\0${name}`)
+      const server = createServer((socket) => socket.destroy()).listen(`\0${name}`)
       await once(server, 'listening')
       onTestFinished(() => void server.close())
-      const connect = `socket(S, 1, ${SOCK_STREAM}, 0); connect(S, unix("\\0${name}"))`
+      const connect = connectAbstract(name)
+      const asHost = promisify(execFile)('perl', ['-e', `print "allowed" if do { ${connect} }`])
+      expect((await asHost).stdout).toBe('allowed')
       expect(await world().mallory.attempt(connect)).toBe('ECONNREFUSED')
     })
 

@@ -7,6 +7,7 @@ import { describe, expect, it } from 'vitest'
 import { deleteTree } from '../../../src/delete-tree.js'
 import { Inside } from '../inside.js'
 import type { Isolation } from '../isolation.js'
+import { numberOf } from '../syscalls.js'
 
 /** Files left behind so that the gateway, which is root, does something outside when it tidies up, measures or reads. */
 export function trapAttacks(world: () => Isolation): void {
@@ -90,6 +91,34 @@ export function trapAttacks(world: () => Isolation): void {
         await trapped((inside) => inside.perl(lay), spring)
       },
     )
+
+    it.each([
+      ['deleting', deleteData],
+      ['starting', restart],
+    ] as const)('when %s what its owner has closed, or opened to others', async (_, spring) => {
+      // A list of POSIX, version 2: another uid may do everything, also with what is made in the folder later.
+      const list =
+        'pack("L (S S L)*", 2, 1, 7, 0xffffffff, 2, 7, 1879048192, 4, 7, 0xffffffff, 16, 7, 0xffffffff, 32, 7, 0xffffffff)'
+      const lists = ['access', 'default'].map(
+        (kind) =>
+          `($at, $kind, $list, $size, $flags) = ($_, "system.posix_acl_${kind}", ${list}, 44, 0); syscall(${numberOf('setxattr')}, $at, $kind, $list, $size, $flags) == 0 or $! == 95 or die "$!"`,
+      )
+      const lay = `for ("/workspace", "/run/tenantbox") { mkdir "$_/closed"; mkdir "$_/closed/in"; ${lists.join('; ')}; chmod 0, "$_/closed" or die; chmod 0, $_ or die }`
+      await trapped((inside) => inside.perl(lay), spring)
+    })
+
+    it('to make a file that it cannot delete, or write: the marks for that are not for a tenant to set', async () => {
+      const [SET_FLAGS, APPEND_ONLY, IMMUTABLE] = [0x40086602, 0x20, 0x10]
+      await trapped(async (inside) => {
+        for (const at of ['/workspace', '/run/tenantbox'])
+          for (const mark of [APPEND_ONLY, IMMUTABLE])
+            expect(
+              await inside.attempt(
+                `mkdir "${at}/marked"; open(F, "<", "${at}/marked") or die; my $mark = pack("q", ${mark}); ioctl(F, ${SET_FLAGS}, $mark)`,
+              ),
+            ).toMatch(/^(EPERM|ENOTTY|EOPNOTSUPP)$/)
+      }, deleteData)
+    })
 
     it('when deleting what is exchanged for symlinks meanwhile', async () => {
       // The box's processes are gone before its files are deleted; who could exchange them must have escaped, so the
