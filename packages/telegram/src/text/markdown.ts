@@ -34,6 +34,8 @@ parser.inline.ruler.before('escape', 'address', (state, silent) => {
   state.pos += length
   return length > 0
 })
+// The first text has it compile its rules: not one whose reading may be ended in the middle of that.
+parser.parse('a', {})
 
 /**
  * Markdown as models write it (CommonMark with GitHub's tables, strikethrough and task lists) as Telegram shows it. What
