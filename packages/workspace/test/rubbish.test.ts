@@ -28,7 +28,7 @@ const fillings: Readonly<Record<string, (path: string) => void>> = {
 test.each(Object.keys(fillings))(
   'a session full of %s can be appended to, and reading it to its end is a typed error',
   {
-    timeout: 120_000,
+    timeout: 240_000,
   },
   async (name) => {
     const { workspace, folder } = await temporaryWorkspace()
@@ -59,7 +59,7 @@ test('who follows a session is told so too, and may follow it anew', async () =>
   await anew.return?.()
 })
 
-test('what is no rubbish is read however much it is', { timeout: 120_000 }, async () => {
+test('what is no rubbish is read however much it is', { timeout: 240_000 }, async () => {
   const { workspace, folder } = await temporaryWorkspace()
   // Three bytes a character: more than the limit in all.
   const long = ENTRY.replace('"x"', `"${'漢'.repeat(80_000)}"`)
