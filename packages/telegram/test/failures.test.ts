@@ -1,5 +1,6 @@
 import { readdir } from 'node:fs/promises'
 import { type AgentEvent, isTenantBoxError } from '@tenantbox/core'
+import { type TestClock, testClock } from '@tenantbox/core/testing'
 import type { Fault } from '@tenantbox/telegram/testing'
 import { expect, test } from 'vitest'
 import { isTelegramError } from '../src/index.js'
@@ -7,6 +8,7 @@ import { leapingClock } from './support/clock.js'
 import { gate, running } from './support/setup.js'
 import { watched } from './support/token-watch.js'
 
+const MINUTE = 60_000
 const done: AgentEvent = { type: 'done' }
 const text = (said: string): AgentEvent => ({ type: 'text', text: said })
 
@@ -207,6 +209,29 @@ test('an answer waits for a Telegram that is away', async () => {
   expect(asked.all).toHaveLength(1)
 })
 
+test('an answer waits for a Telegram that is away for minutes, longer than one attempt does', async () => {
+  const clock = testClock()
+  const { server, asked } = await running({ telegram: { clock } })
+  const away: Fault = { type: 'drop' }
+  let tried = 0
+  server.subscribe((event) => {
+    if (event.type === 'fault' && event.fault === away) tried++
+  })
+  const back = server.fail(away, { method: 'sendMessage', times: Number.POSITIVE_INFINITY })
+  const chat = server.chat(7)
+  chat.user().say('hello')
+  const gone = clock.monotonic()
+  while (clock.monotonic() < gone + 4 * MINUTE || asked.all.length < 2) {
+    const before = tried
+    const again = server.until(() => tried > before)
+    await passTimeUntil(again, clock)
+  }
+  back()
+  await passTimeUntil(chat.answer('hello'), clock)
+  expect(chat.answers).toHaveLength(1)
+  expect(new Set(asked.all.map(({ id }) => id)).size).toBe(1)
+})
+
 test("a chat that Telegram holds back does not delay another's", async () => {
   const { server } = await running()
   server.fail({ type: 'flood', retryAfter: 2 }, { chat: 7, method: 'sendMessage' })
@@ -256,3 +281,14 @@ test('a message whose last attempt fails is parked, its user told once, and the 
   const files = await readdir(dataDir, { recursive: true })
   expect(files.filter((path) => path.includes('/mailbox/failed/'))).toHaveLength(1)
 })
+
+/** Lets time pass until `promise` settles: what is waited for takes turns between time and a real connection. */
+async function passTimeUntil(promise: Promise<unknown>, clock: TestClock): Promise<void> {
+  let settled = false
+  const settle = (): void => {
+    settled = true
+  }
+  promise.then(settle, settle)
+  while (!settled) await clock.advance(100)
+  await promise
+}
