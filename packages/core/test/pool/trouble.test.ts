@@ -183,6 +183,18 @@ describe('what others do to a box', () => {
     expect(of(events, 'transition').filter(({ reason }) => reason === 'exited')).toEqual([])
   })
 
+  it('is seen also when the clock has been set back since the box was started', async () => {
+    const clock = testClock()
+    const { pool, engine } = await setup({ clock })
+    await pool.ensure('a')
+    clock.set(clock.now() - 86_400_000)
+    const stopped = next(pool, 'transition', ({ to }) => to === 'stopped')
+    engine.box('a')?.kill()
+    await clock.advance(1_000)
+    expect(pool.get('a')?.state).toBe('stopped')
+    await stopped
+  })
+
   it('is found out even when its event was lost', async () => {
     const clock = testClock()
     const { pool, engine } = await setup({ clock })
