@@ -18,6 +18,24 @@ const breaks = (promise, name, { file, from, to }) => ({
   says: promise,
 })
 
+/**
+ * What the model sees too seldom or not at all.
+ *
+ * @param {string} suite
+ * @param {string} test
+ * @param {string} name
+ * @param {Pick<Mutation, 'file' | 'from' | 'to'>} change
+ * @returns {Mutation}
+ */
+const fails = (suite, test, name, { file, from, to }) => ({
+  name,
+  file: `${SRC}/${file}`,
+  from,
+  to,
+  suite,
+  test,
+})
+
 /** What keeps the ten promises, each taken away. docs/testing.md shows the same as a table. @type {readonly Mutation[]} */
 export const MUTATIONS = [
   breaks('1 at most one live box', 'the old box comes back when a rebuild fails', {
@@ -50,7 +68,7 @@ export const MUTATIONS = [
     from: 'if (tenant.gate) await orAbort(tenant.gate, bound?.signal)\n        else if',
     to: 'if',
   }),
-  breaks('4 transitions are serial', 'the lock: one transition of a tenant at a time', {
+  breaks('10 close leaves', 'the lock: one transition of a tenant at a time', {
     file: 'serial.ts',
     from: 'this.#last.then(task)',
     to: 'Promise.resolve().then(task)',
@@ -60,11 +78,16 @@ export const MUTATIONS = [
     from: 'this.#host.transitioned({',
     to: "if (reason !== 'evicted' && reason !== 'outside') this.#host.transitioned({",
   }),
-  breaks('5 what the pool did not make', 'a box is ours only if its exact name agrees, too', {
-    file: 'testing/memory-store.ts',
-    from: 'return ours ? { id: box.id, tenant, slug } : undefined',
-    to: 'return ours || tenant ? { id: box.id, tenant, slug } : undefined',
-  }),
+  fails(
+    'testing/memory-engine.test.ts',
+    'knows strangers, also those that carry our labels',
+    'a box is ours only if its exact name agrees, too',
+    {
+      file: 'testing/memory-store.ts',
+      from: 'return ours ? { id: box.id, tenant, slug } : undefined',
+      to: 'return ours || tenant ? { id: box.id, tenant, slug } : undefined',
+    },
+  ),
   breaks('6 a new process adopts', 'the last activity is written', {
     file: 'activity.ts',
     from: 'await this.#host.write(tenant, clock.now() - idleMs)',

@@ -95,7 +95,7 @@ export class Adoption {
     if (!tenant || (tenant.box && tenant.box.id !== event.ref.id)) return
     // A start tells nothing of how the box does, and comes with every wake.
     if (event.type !== 'started') tenant.onEvent?.()
-    const surprising = (): boolean => contradicts(event, tenant.state, tenant.life?.startedAt)
+    const surprising = (): boolean => contradicts(event, tenant.state)
     if (!tenant.serial.busy) {
       if (!surprising()) return
       // From here on nobody takes the box for running without asking.

@@ -3,21 +3,20 @@ import type { BoxState } from './lifecycle.js'
 
 /**
  * Whether an event tells of something that a box in this state should not have met: then the engine is asked. Events of
- * the pool's own doing, late ones and repeated ones agree with the state by the time they are looked at.
+ * the pool's own doing and repeated ones agree with the state by the time they are looked at. What an earlier life met is
+ * told late now and then, and cannot be told by its date: clocks are set back.
  */
-export function contradicts(event: DriverEvent, state: BoxState, startedAt: number | undefined): boolean {
-  // An end from before this life began was another's.
-  const ofThisLife = startedAt === undefined || event.at >= startedAt
-  switch (event.type) {
+export function contradicts({ type }: DriverEvent, state: BoxState): boolean {
+  switch (type) {
     case 'started':
       return state === 'stopped' || state === 'absent'
     case 'died':
     case 'oom':
-      return (state === 'running' || state === 'paused') && ofThisLife
+      return state === 'running' || state === 'paused'
     case 'paused':
-      return state === 'running' && ofThisLife
+      return state === 'running'
     case 'resumed':
-      return state === 'paused' && ofThisLife
+      return state === 'paused'
     case 'renamed':
     case 'removed':
       return state !== 'absent'

@@ -183,6 +183,18 @@ describe('what others do to a box', () => {
     expect(of(events, 'transition').filter(({ reason }) => reason === 'exited')).toEqual([])
   })
 
+  it('is seen also when the clock has been set back since the box was started', async () => {
+    const clock = testClock()
+    const { pool, engine } = await setup({ clock })
+    await pool.ensure('a')
+    clock.set(clock.now() - 86_400_000)
+    const stopped = next(pool, 'transition', ({ to }) => to === 'stopped')
+    engine.box('a')?.kill()
+    await passTimeUntil(stopped, clock)
+    // By its event, and not by the listing of every five minutes.
+    expect(clock.monotonic()).toBeLessThan(60_000)
+  })
+
   it('is found out even when its event was lost', async () => {
     const clock = testClock()
     const { pool, engine } = await setup({ clock })
