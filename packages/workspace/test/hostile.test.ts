@@ -36,7 +36,7 @@ afterEach(() => expect(openDescriptors()).toBeLessThanOrEqual(descriptors))
 async function leased(path: string): Promise<void> {
   const [F_SETLEASE, F_WRLCK] = [1024, 1]
   const script = `$| = 1; $SIG{IO} = "IGNORE"; open F, "+<", $ARGV[0] or die; fcntl(F, ${F_SETLEASE}, ${F_WRLCK}) or die; print "taken"; <STDIN>`
-  const tenant = spawn('perl', ['-e', script, path], { stdio: ['pipe', 'pipe', 'inherit'] })
+  const tenant = spawn('/usr/bin/perl', ['-e', script, path], { stdio: ['pipe', 'pipe', 'inherit'] })
   const gone = once(tenant, 'exit')
   onTestFinished(async () => {
     tenant.stdin.end()
