@@ -133,11 +133,16 @@ export const MUTATIONS = [
     from: 'else if (!tenant.flight && !tenant.inDoubt) this.#holders.delete(tenant)',
     to: 'else if (!tenant.flight && !tenant.inDoubt && tenant.failures === 0) this.#holders.delete(tenant)',
   }),
-  breaks('after trouble', 'a call without a clear answer makes the pool ask the engine', {
-    file: 'sleep.ts',
-    from: '    tenant.knownIn = -1\n    if (isTenantBoxError',
-    to: '    if (isTenantBoxError',
-  }),
+  fails(
+    'pool/doubt.test.ts',
+    'is woken by the next caller, after a pause whose event is lost',
+    'a call without a clear answer makes the pool ask the engine',
+    {
+      file: 'sleep.ts',
+      from: '    tenant.knownIn = -1\n    if (isTenantBoxError',
+      to: '    if (isTenantBoxError',
+    },
+  ),
   fails(
     'pool/doubt.test.ts',
     'is seen once it has come up',
@@ -158,7 +163,7 @@ export const MUTATIONS = [
       to: 'return this.leases > 0',
     },
   ),
-  breaks('1 at most one live box', 'one flight for all callers of a wake', {
+  fails('pool/use.test.ts', 'fails once for all who wait for it', 'one flight for all callers of a wake', {
     file: 'wake.ts',
     from: 'if (!tenant.flight || tenant.flight.abandoned) {',
     to: 'if (tenant) {',

@@ -62,6 +62,19 @@ describe('the slot of a start that nobody waits for any more', () => {
   })
 })
 
+describe('a box that slept though the call said that it failed', () => {
+  for (const call of ['stop', 'pause'] as const)
+    it(`is woken by the next caller, after a ${call} whose event is lost`, async () => {
+      const { pool, engine } = await setup()
+      await pool.ensure('a')
+      engine.faults.relayEvents(() => undefined)
+      engine.faults.fail(call, new Error('odd'), { at: 'after' })
+      await expect(pool[call]('a')).rejects.toThrow('odd')
+      await pool.ensure('a')
+      expect(engine.box('a')?.state).toBe('running')
+    })
+})
+
 describe('what others do to a box while it comes up', () => {
   it('is seen once it has come up', async () => {
     const clock = testClock()

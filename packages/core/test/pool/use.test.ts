@@ -14,6 +14,19 @@ describe('waking', () => {
     expect(path(events, 'a')).toBe('absent>creating(demand)>stopped(demand)>starting(demand)>running(demand)')
   })
 
+  it('fails once for all who wait for it', async () => {
+    const { pool, engine, events } = await setup()
+    await pool.start()
+    const starting = engine.faults.hold('start')
+    const failures = Array.from({ length: 3 }, () => failure(pool.ensure('a'), 'START_FAILED'))
+    await starting.reached
+    starting.fail(new Error('odd'))
+    const [first, ...others] = await Promise.all(failures)
+    for (const other of others) expect(other).toBe(first)
+    expect(engine.calls('start')).toBe(1)
+    expect(of(events, 'transition').filter(({ to }) => to === 'starting')).toHaveLength(1)
+  })
+
   it('asks the engine nothing for a running box', async () => {
     const { pool, engine } = await setup()
     await pool.ensure('a')
