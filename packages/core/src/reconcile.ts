@@ -10,7 +10,7 @@ import type { Tenant } from './tenant.js'
 /** What reconciling needs of the pool. */
 export interface ReconcileHost {
   readonly clock: Clock
-  readonly driver: Pick<Driver, 'inspect' | 'find' | 'logs'>
+  readonly driver: Pick<Driver, 'inspect' | 'find' | 'logs' | 'restore'>
   readonly admission: Pick<Admission, 'settle'>
   readonly epoch: number
   /** Begins a life that somebody else started. */
@@ -29,13 +29,22 @@ export class Reconciler {
 
   /** Asks the engine about this tenant's box, unless that is known already. @throws what the driver throws */
   async refresh(tenant: Tenant, signal?: AbortSignal): Promise<void> {
-    const { epoch, driver } = this.#host
+    const { epoch } = this.#host
     if (tenant.knownIn === epoch) return
-    const known = tenant.box && (await driver.inspect(tenant.box, { signal }))
+    const known = tenant.box && (await this.#known(tenant.box, signal))
     const record = known ?? (await this.#named(tenant.slug, signal))
     await this.apply(tenant, record, 'outside', epoch)
     // Its slot was kept as long as it was in doubt.
     this.#host.admission.settle(tenant)
+  }
+
+  /** One that was set aside by a call whose answer was lost gets its name back. */
+  async #known(box: BoxRef, signal: AbortSignal | undefined): Promise<BoxRecord | undefined> {
+    const { driver } = this.#host
+    const record = await driver.inspect(box, { signal })
+    if (!record?.aside) return record
+    await driver.restore(box, { signal })
+    return { ...record, aside: false }
   }
 
   /** A stranger under the tenant's name is none of ours; whoever makes a box there is told. */

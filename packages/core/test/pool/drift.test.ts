@@ -94,6 +94,21 @@ describe('drift', () => {
     },
   )
 
+  it('gives a box its name back that was set aside by a call whose answer is lost', async () => {
+    const { pool, engine } = await setup()
+    await pool.ensure('a')
+    await pool.stop('a')
+    const old = engine.box('a')
+    pool.update({ box: { image: 'agent:1', env: { NEW: '1' } } })
+    engine.faults.fail('setAside', new Error('odd'), { at: 'after' })
+    await expect(pool.ensure('a')).rejects.toThrow('odd')
+    pool.update({ box: { image: 'agent:1' } })
+    await pool.ensure('a')
+    expect(old?.name).toBe('tbx-test-a')
+    expect(old?.state).toBe('running')
+    expect(present(engine.boxes)).toBe(1)
+  })
+
   it('stops an old box that somebody has started just then', async () => {
     const { pool, engine } = await setup()
     await pool.ensure('a')
