@@ -5,6 +5,7 @@ import { TenantPool } from '@tenantbox/core'
 import { memoryDriver } from '@tenantbox/core/testing'
 import { BotApiServer } from '@tenantbox/telegram/testing'
 import { onTestFinished } from 'vitest'
+import { TOKEN } from '../../../../packages/telegram/test/support/token-watch.js'
 import { startChatPage } from '../../src/chat-page/chat-page.js'
 
 /** The page for Anna and Ben, with a pool whose boxes are in memory. All is closed when the test ends. */
@@ -13,7 +14,7 @@ export async function openPage() {
   onTestFinished(() => rm(dataDir, { recursive: true, force: true }))
   const pool = new TenantPool({ name: 'chatpage', driver: memoryDriver(), dataDir, box: { image: 'none' } })
   onTestFinished(() => pool.close())
-  const server = await BotApiServer.start()
+  const server = await BotApiServer.start({ token: TOKEN })
   onTestFinished(() => server.close())
   const users = [
     { name: 'Anna', chat: 1, tenant: 'anna' },

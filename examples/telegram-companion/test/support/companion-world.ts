@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import type { BoxSpec, Driver, IdleOptions } from '@tenantbox/core'
 import { BotApiServer, type TestChat } from '@tenantbox/telegram/testing'
 import { onTestFinished } from 'vitest'
+import { TOKEN } from '../../../../packages/telegram/test/support/token-watch.js'
 import { type CompanionApp, companionApp } from '../../src/gateway/app.js'
 import type { ModelAccess } from '../../src/gateway/llm/llm-proxy.js'
 
@@ -30,7 +31,7 @@ export async function companionWorld(
 ): Promise<CompanionWorld> {
   const { idle, model } = options
   const dataDir = await mkdtemp(join(tmpdir(), 'companion-'))
-  const telegram = await BotApiServer.start()
+  const telegram = await BotApiServer.start({ token: TOKEN })
   const lines: string[] = []
   const app = companionApp({
     token: telegram.token,
