@@ -78,6 +78,7 @@ class ExecProcess implements BoxProcess {
   readonly #ref: BoxRef
   readonly #exec: Docker.Exec
   readonly #mark: string
+  readonly #killed = new AbortController()
   #exit: (code: number) => void = () => undefined
 
   constructor(
@@ -118,7 +119,8 @@ class ExecProcess implements BoxProcess {
         'keeps a process that cannot be ended: its image has no shell, and the engine runs elsewhere or as another user. Stop the box.',
         { phase: 'ready' },
       )
-    // Nobody may be reading what it has written: its end does not wait for that.
+    // Nobody may be reading what it has written: neither its end nor the engine waits for that. What is left is little.
+    this.#killed.abort()
     const operation = `end a process in the box of ${whose(this.#ref)}`
     this.#exit(await this.#engine.call(operation, (_, abortSignal) => this.#exitCode(abortSignal)))
   }
@@ -132,7 +134,7 @@ class ExecProcess implements BoxProcess {
       const output = this.#engine.follow('send output', (tty ? plain : pieces)(socket), socket, {
         signal: closing,
       })
-      for await (const { stream, bytes } of output) await passOn(bytes, this[stream])
+      for await (const { stream, bytes } of output) await passOn(bytes, this[stream], this.#killed.signal)
       this.stdout.end()
       this.stderr.end()
     } catch (error) {
@@ -175,12 +177,12 @@ async function* plain(socket: AsyncIterable<unknown>): AsyncGenerator<Pick<Piece
   for await (const chunk of socket) yield { stream: 'stdout', bytes: chunk as Buffer }
 }
 
-/** Waits for a slow reader; a reader that has gone is written to no more. */
-async function passOn(bytes: Buffer, to: PassThrough): Promise<void> {
-  if (to.destroyed || to.write(bytes)) return
+/** Waits for a slow reader, until `signal` is aborted; a reader that has gone is written to no more. */
+async function passOn(bytes: Buffer, to: PassThrough, signal: AbortSignal): Promise<void> {
+  if (to.destroyed || to.write(bytes) || signal.aborted) return
   const gone = new AbortController()
   try {
-    await Promise.race([once(to, 'drain', gone), once(to, 'close', gone)])
+    await Promise.race([once(to, 'drain', gone), once(to, 'close', gone), once(signal, 'abort', gone)])
   } finally {
     gone.abort()
   }
