@@ -109,7 +109,10 @@ class ExecProcess implements BoxProcess {
   }
 
   async kill(): Promise<void> {
-    const { Running, Pid } = await this.#inspect()
+    const operation = `end a process in the box of ${whose(this.#ref)}`
+    const { Running, Pid } = await this.#engine.call(operation, (_, abortSignal) =>
+      this.#started(abortSignal),
+    )
     if (!Running) return
     const killed =
       (await killOnHost(Pid, this.#ref.id)) || (await killInBox(this.#engine, this.#ref.id, this.#mark))
@@ -121,7 +124,6 @@ class ExecProcess implements BoxProcess {
       )
     // Nobody may be reading what it has written: neither its end nor the engine waits for that. What is left is little.
     this.#killed.abort()
-    const operation = `end a process in the box of ${whose(this.#ref)}`
     this.#exit(await this.#engine.call(operation, (_, abortSignal) => this.#exitCode(abortSignal)))
   }
 
@@ -143,6 +145,15 @@ class ExecProcess implements BoxProcess {
       throw error
     }
     return await this.#exitCode(closing)
+  }
+
+  /** The output may come before the engine knows the pid; to end the process from inside the box then would hang. */
+  async #started(signal: AbortSignal): Promise<Docker.ExecInspectInfo> {
+    for (let wait = FIRST_POLL_MS; ; wait = Math.min(wait * 2, LONGEST_POLL_MS)) {
+      const info = await this.#inspect(signal)
+      if (!info.Running || info.Pid > 0) return info
+      await delay(wait, undefined, { signal }).catch(() => signal.throwIfAborted())
+    }
   }
 
   /** The output ends a moment before the engine knows the exit code; or long before, when the process closed it. */
