@@ -1,10 +1,10 @@
 import { readdir } from 'node:fs/promises'
 import { type AgentEvent, isTenantBoxError } from '@tenantbox/core'
-import { type TestClock, testClock } from '@tenantbox/core/testing'
+import { testClock } from '@tenantbox/core/testing'
 import type { Fault } from '@tenantbox/telegram/testing'
 import { expect, test } from 'vitest'
 import { isTelegramError } from '../src/index.js'
-import { leapingClock } from './support/clock.js'
+import { leapingClock, passTimeUntil } from './support/clock.js'
 import { gate, running } from './support/setup.js'
 import { watched } from './support/token-watch.js'
 
@@ -281,14 +281,3 @@ test('a message whose last attempt fails is parked, its user told once, and the 
   const files = await readdir(dataDir, { recursive: true })
   expect(files.filter((path) => path.includes('/mailbox/failed/'))).toHaveLength(1)
 })
-
-/** Lets time pass until `promise` settles: what is waited for takes turns between time and a real connection. */
-async function passTimeUntil(promise: Promise<unknown>, clock: TestClock): Promise<void> {
-  let settled = false
-  const settle = (): void => {
-    settled = true
-  }
-  promise.then(settle, settle)
-  while (!settled) await clock.advance(100)
-  await promise
-}

@@ -13,6 +13,8 @@ import { type Piece, pieces } from './multiplexed.js'
 
 const FIRST_POLL_MS = 5
 const LONGEST_POLL_MS = 1_000
+/** What is kept of a killed process's output for a reader yet to come: more than pipes and sockets hold of it. */
+const MOST_UNREAD = 4 * 1024 ** 2
 
 /** Starts a process in a running box. */
 export async function spawnInBox(
@@ -122,7 +124,7 @@ class ExecProcess implements BoxProcess {
         'keeps a process that cannot be ended: its image has no shell, and the engine runs elsewhere or as another user. Stop the box.',
         { phase: 'ready' },
       )
-    // Nobody may be reading what it has written: neither its end nor the engine waits for that. What is left is little.
+    // Nobody may be reading what it has written: neither its end nor the engine waits for that.
     this.#killed.abort()
     this.#exit(await this.#engine.call(operation, (_, abortSignal) => this.#exitCode(abortSignal)))
   }
@@ -136,7 +138,11 @@ class ExecProcess implements BoxProcess {
       const output = this.#engine.follow('send output', (tty ? plain : pieces)(socket), socket, {
         signal: closing,
       })
-      for await (const { stream, bytes } of output) await passOn(bytes, this[stream], this.#killed.signal)
+      for await (const { stream, bytes } of output) {
+        await passOn(bytes, this[stream], this.#killed.signal)
+        // What it started may have outlived it, and write without end.
+        if (this.#killed.signal.aborted && this[stream].writableLength > MOST_UNREAD) break
+      }
       this.stdout.end()
       this.stderr.end()
     } catch (error) {
@@ -148,19 +154,23 @@ class ExecProcess implements BoxProcess {
   }
 
   /** The output may come before the engine knows the pid; to end the process from inside the box then would hang. */
-  async #started(signal: AbortSignal): Promise<Docker.ExecInspectInfo> {
-    for (let wait = FIRST_POLL_MS; ; wait = Math.min(wait * 2, LONGEST_POLL_MS)) {
-      const info = await this.#inspect(signal)
-      if (!info.Running || info.Pid > 0) return info
-      await delay(wait, undefined, { signal }).catch(() => signal.throwIfAborted())
-    }
+  #started(signal: AbortSignal): Promise<Docker.ExecInspectInfo> {
+    return this.#inspectUntil(({ Running, Pid }) => !Running || Pid > 0, signal)
   }
 
   /** The output ends a moment before the engine knows the exit code; or long before, when the process closed it. */
   async #exitCode(signal: AbortSignal): Promise<number> {
+    const { ExitCode } = await this.#inspectUntil((info) => !info.Running && info.ExitCode !== null, signal)
+    return ExitCode ?? 0
+  }
+
+  async #inspectUntil(
+    settled: (info: Docker.ExecInspectInfo) => boolean,
+    signal: AbortSignal,
+  ): Promise<Docker.ExecInspectInfo> {
     for (let wait = FIRST_POLL_MS; ; wait = Math.min(wait * 2, LONGEST_POLL_MS)) {
-      const { Running, ExitCode } = await this.#inspect(signal)
-      if (!Running && ExitCode !== null) return ExitCode
+      const info = await this.#inspect(signal)
+      if (settled(info)) return info
       await delay(wait, undefined, { signal }).catch(() => signal.throwIfAborted())
     }
   }
