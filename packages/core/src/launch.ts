@@ -5,13 +5,13 @@ import type { Disk } from './disk/disk.js'
 import type { BoxRef, Driver } from './driver.js'
 import type { EngineConnection } from './engine.js'
 import { isTenantBoxError } from './errors.js'
+import { freshen } from './freshen.js'
 import type { ResolvedOptions, Settings } from './options.js'
 import { type BoxPlan, type BoxPlanner, noPhases, type Phases } from './plan.js'
 import { type StartedBox, waitUntilReady } from './readiness.js'
 import type { Reconciler } from './reconcile.js'
 import { inPhase, type StartPhase, startFailed } from './start-failure.js'
 import type { Life, Tenant } from './tenant.js'
-import type { TenantDirs } from './tenant-dirs.js'
 import { toMessage } from './text.js'
 import { deadline } from './wait.js'
 
@@ -22,7 +22,6 @@ export interface LaunchHost {
   readonly onDrift: ResolvedOptions['onDrift']
   readonly settings: Settings
   readonly planner: Pick<BoxPlanner, 'plan' | 'commonHash'>
-  readonly dirs: Pick<TenantDirs, 'freshen'>
   readonly disk: Pick<Disk, 'prepare'>
   readonly admission: Pick<Admission, 'start'>
   readonly engine: Pick<EngineConnection, 'epoch' | 'lost'>
@@ -140,14 +139,14 @@ export class Launcher {
   }
 
   async #start(tenant: Tenant, plan: BoxPlan, phases: Phases, signal: AbortSignal): Promise<void> {
-    const { driver, clock, dirs, admission, settings, engine } = this.#host
+    const { driver, clock, admission, settings, engine } = this.#host
     const box = tenant.box
     if (!box) throw new Error(`nothing to start for ${tenant.slug}`)
     const { epoch } = engine
     signal.throwIfAborted()
     await inPhase(tenant, 'start', async () => {
       await this.#host.listen(tenant)
-      await dirs.freshen(plan.folders, plan.template.secrets, plan.owner)
+      await freshen(plan.folders, plan.template.secrets, plan.owner)
     })
     const bound = deadline(clock, 'wake', { signal, timeout: settings.timeouts.wake, tenant: tenant.id })
     const watch = new DeathWatch(driver, box, clock)

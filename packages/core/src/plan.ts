@@ -2,11 +2,12 @@ import { orAbort } from './abort.js'
 import type { BoxTemplate } from './box-spec.js'
 import type { Clock } from './clock.js'
 import type { Driver, DriverReport, ResolvedBoxSpec } from './driver.js'
+import type { Owner } from './freshen.js'
 import type { PoolEvents } from './lifecycle.js'
 import { applyOverrides, type Settings, type TenantOverrides } from './options.js'
 import { inPhase } from './start-failure.js'
 import type { Tenant } from './tenant.js'
-import type { Owner, TenantDirs, TenantFolders } from './tenant-dirs.js'
+import type { TenantDirs, TenantFolders } from './tenant-dirs.js'
 import { deadline } from './wait.js'
 
 export type Phases = PoolEvents['ready']['phases']
