@@ -219,7 +219,7 @@ export function changeSettings(current: SettingsOptions, change: Partial<Setting
 }
 
 /** @throws TenantBoxError `INVALID_OPTION` */
-function resolveIdle(option: string, idle: IdleOptions): ResolvedIdle {
+export function resolveIdle(option: string, idle: IdleOptions): ResolvedIdle {
   assertKnownKeys(option, idle, ['pauseAfter', 'stopAfter', 'removeAfter', 'veto'])
   const tier = (
     name: 'pauseAfter' | 'stopAfter' | 'removeAfter',
@@ -306,36 +306,4 @@ function nonNegativeInteger(option: string, value: unknown): number {
   if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0)
     throw invalidOption(option, 'a whole number of at least 0', value)
   return value
-}
-
-/** A tenant's overrides over the pool's settings; an `undefined` in them leaves the pool's value. @throws TenantBoxError `INVALID_OPTION` */
-export function applyOverrides(
-  settings: Settings,
-  overrides: TenantOverrides,
-): { box: BoxTemplate; idle: ResolvedIdle } {
-  assertKnownKeys('perTenant()', overrides, ['box', 'idle'])
-  const { boxSpec } = settings
-  const box = overrides.box ?? {}
-  return {
-    box: overrides.box
-      ? resolveBoxSpec('perTenant().box', {
-          ...over(boxSpec, box),
-          env: over(boxSpec.env ?? {}, box.env ?? {}),
-          secrets: over(boxSpec.secrets ?? {}, box.secrets ?? {}),
-          limits: over(boxSpec.limits ?? {}, box.limits ?? {}),
-        })
-      : settings.box,
-    idle: overrides.idle
-      ? resolveIdle('perTenant().idle', over(settings.idleOptions, overrides.idle))
-      : settings.idle,
-  }
-}
-
-function over<T extends object>(base: T, changes: { [K in keyof T]?: T[K] | undefined }): T {
-  const merged = { ...base }
-  for (const key of Object.keys(changes) as (keyof T)[]) {
-    const value = changes[key]
-    if (value !== undefined) merged[key] = value as T[keyof T]
-  }
-  return merged
 }
