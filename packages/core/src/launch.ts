@@ -6,6 +6,7 @@ import type { BoxRef, Driver } from './driver.js'
 import type { EngineConnection } from './engine.js'
 import { isTenantBoxError } from './errors.js'
 import { freshen } from './freshen.js'
+import type { Lives } from './lives.js'
 import type { ResolvedOptions, Settings } from './options.js'
 import { type BoxPlan, type BoxPlanner, noPhases, type Phases } from './plan.js'
 import { type StartedBox, waitUntilReady } from './readiness.js'
@@ -26,11 +27,7 @@ export interface LaunchHost {
   readonly admission: Pick<Admission, 'start'>
   readonly engine: Pick<EngineConnection, 'epoch' | 'lost'>
   readonly reconciler: Pick<Reconciler, 'exitOf' | 'refresh'>
-  /** Opens the way from the box to the gateway. */
-  listen(tenant: Tenant): Promise<void>
-  beginLife(tenant: Tenant, box: BoxRef, startedAt: number): Life
-  /** The box of this tenant lives no more. */
-  ended(tenant: Tenant): void
+  readonly lives: Pick<Lives, 'listen' | 'begin' | 'ended'>
   /** Stops a box that did not become ready. */
   putDown(tenant: Tenant, reason: 'unhealthy' | 'requested'): Promise<void>
   warn(code: string, message: string, about: { tenant: string; cause?: unknown }): void
@@ -145,7 +142,7 @@ export class Launcher {
     const { epoch } = engine
     signal.throwIfAborted()
     await inPhase(tenant, 'start', async () => {
-      await this.#host.listen(tenant)
+      await this.#host.lives.listen(tenant)
       await freshen(plan.folders, plan.template.secrets, plan.owner)
     })
     const bound = deadline(clock, 'wake', { signal, timeout: settings.timeouts.wake, tenant: tenant.id })
@@ -157,7 +154,7 @@ export class Launcher {
       tenant.onEvent = () => watch.hint()
       const began = clock.monotonic()
       const { startedAt } = await admission.start(() => driver.start(box))
-      const life = this.#host.beginLife(tenant, box, startedAt)
+      const life = this.#host.lives.begin(tenant, box, startedAt)
       const started = clock.monotonic()
       phases.start += started - began
       phase = 'ready'
@@ -217,7 +214,7 @@ export class Launcher {
       const reason = watch.exit?.oom ? 'oom' : 'exited'
       tenant.endLife(reason, exit)
       tenant.transition('stopped', reason, exit)
-      this.#host.ended(tenant)
+      this.#host.lives.ended(tenant)
     } else await this.#host.putDown(tenant, gaveUp ? 'requested' : 'unhealthy')
     if (!exit) return signal.reason
     tenant.failures++

@@ -115,7 +115,7 @@ export class TenantPool implements AsyncDisposable {
     const runtime = await this.#running('fetch', tenant, left())
     const mayRepeat = repeatUnsent(runtime.engine)
     for (;;) {
-      const lease = await runtime.leasing.lease(runtime.get(tenant), 'fetch', left())
+      const lease = await runtime.leasing.lease(runtime.tenants.get(tenant), 'fetch', left())
       try {
         return await fetchUnder(lease, runtime.leasing, path, init)
       } catch (error) {
@@ -159,7 +159,7 @@ export class TenantPool implements AsyncDisposable {
   /** Running and ready now, to warm it up; counts as activity, but is no lease. On a running box, no engine call. */
   async ensure(tenant: string, options: CallOptions = {}): Promise<TenantBox> {
     const { runtime: open } = this.#phase
-    const known = open?.find(tenant)
+    const known = open?.tenants.find(tenant)
     const hot = options.timeout === undefined && !options.signal?.aborted
     const box = known && hot ? open?.leasing.awake(known) : undefined
     if (box) {
@@ -168,13 +168,13 @@ export class TenantPool implements AsyncDisposable {
     }
     const left = remaining(this.#options.clock, options)
     const runtime = await this.#running('ensure', tenant, left())
-    return runtime.leasing.ensure(runtime.get(tenant), left())
+    return runtime.leasing.ensure(runtime.tenants.get(tenant), left())
   }
 
   /** Counts as activity; never wakes. False when the tenant is unknown, or the pool is not open. */
   touch(tenant: string): boolean {
     const { runtime } = this.#phase
-    const known = runtime?.find(tenant)
+    const known = runtime?.tenants.find(tenant)
     if (known) runtime?.noteActivity(known)
     return known !== undefined
   }
@@ -221,8 +221,8 @@ export class TenantPool implements AsyncDisposable {
     await this.#down(tenant, 'remove', rest, async (runtime, known) => {
       if (data === 'delete') deletion = (await runtime.discard(known)).deletion
     })
-    const known = data === 'delete' ? this.#phase.runtime?.find(tenant) : undefined
-    if (known) this.#phase.runtime?.forget(known)
+    const known = data === 'delete' ? this.#phase.runtime?.tenants.find(tenant) : undefined
+    if (known) this.#phase.runtime?.tenants.forget(known)
     const { signal, timeout } = rest
     const leftBehind = await this.#bounded('remove', tenant, { signal, timeout }, (bound) =>
       orAbort(deletion ?? Promise.resolve([]), bound),
@@ -242,7 +242,7 @@ export class TenantPool implements AsyncDisposable {
     const { signal, timeout, ...request } = options
     const left = remaining(this.#options.clock, { signal, timeout })
     const runtime = await this.#running('logs', tenant, left())
-    const box = runtime.find(tenant)?.box
+    const box = runtime.tenants.find(tenant)?.box
     if (!box) return
     const bound = deadline(runtime.clock, 'logs', { ...left(), tenant })
     try {
@@ -256,7 +256,7 @@ export class TenantPool implements AsyncDisposable {
   /** Undefined when the tenant is unknown. */
   get(tenant: string): TenantInfo | undefined {
     const { runtime } = this.#phase
-    const known = runtime?.find(tenant)
+    const known = runtime?.tenants.find(tenant)
     return runtime && known && infoOf(known, runtime)
   }
 
@@ -268,7 +268,7 @@ export class TenantPool implements AsyncDisposable {
     if (!runtime) return
     const { state, prefix } = filter
     const states = state === undefined ? undefined : typeof state === 'string' ? [state] : state
-    for (const tenant of runtime.known()) {
+    for (const tenant of runtime.tenants.known()) {
       if (prefix !== undefined && !tenant.id.startsWith(prefix)) continue
       if (states?.includes(tenant.state) === false) continue
       yield infoOf(tenant, runtime)
@@ -315,7 +315,7 @@ export class TenantPool implements AsyncDisposable {
     const leases = oneOf('leases', given, ['wait', 'abort'])
     return this.#bounded('refresh', tenant, call, async (signal) => {
       const runtime = await this.#phase.running(signal)
-      const known = runtime.get(tenant)
+      const known = runtime.tenants.get(tenant)
       const drifted = await runtime.engine.whenUp(signal, () =>
         orAbort(runtime.hasDrifted(known, signal), signal),
       )
@@ -376,7 +376,7 @@ export class TenantPool implements AsyncDisposable {
     const runtime = await this.#running('send', tenant, left())
     const mayRepeat = repeatUnsent(runtime.engine)
     for (let answering = false; ; ) {
-      const lease = await runtime.leasing.lease(runtime.get(tenant), 'send', left())
+      const lease = await runtime.leasing.lease(runtime.tenants.get(tenant), 'send', left())
       try {
         for await (const event of askUnder(lease, runtime.leasing, whole)) {
           answering = true
@@ -396,7 +396,7 @@ export class TenantPool implements AsyncDisposable {
   ): Promise<{ runtime: Runtime; lease: BoxLease }> {
     const left = remaining(this.#options.clock, options)
     const runtime = await this.#running(operation, tenant, left())
-    return { runtime, lease: await runtime.leasing.lease(runtime.get(tenant), operation, left()) }
+    return { runtime, lease: await runtime.leasing.lease(runtime.tenants.get(tenant), operation, left()) }
   }
 
   async #down(
@@ -409,7 +409,7 @@ export class TenantPool implements AsyncDisposable {
     const leases = oneOf('leases', given, ['wait', 'abort'])
     await this.#bounded(tier, tenant, { signal, timeout }, async (bound) => {
       const runtime = await this.#phase.running(bound)
-      const known = runtime.get(tenant)
+      const known = runtime.tenants.get(tenant)
       await runtime.engine.whenUp(bound, () =>
         runtime.sleeper.onRequest(known, tier, 'requested', {
           leases,
