@@ -49,7 +49,8 @@ export class Adoption {
     tenants.sort((a, b) => a.lastActivity - b.lastActivity)
     for (const { tenant, slug, lastActivity } of tenants)
       this.#host.tenants.meet(tenant, slug, Math.max(0, now - lastActivity))
-    for (const { ref } of records) if (!this.#host.tenants.find(ref.tenant)) this.#host.tenants.meet(ref.tenant, ref.slug, 0)
+    for (const { ref } of records)
+      if (!this.#host.tenants.find(ref.tenant)) this.#host.tenants.meet(ref.tenant, ref.slug, 0)
     const { epoch } = this.#host.engine
     for (const tenant of this.#host.tenants.known()) {
       const record = current.get(tenant.slug)
@@ -82,7 +83,9 @@ export class Adoption {
       }
     }
     // One that is under way ends itself.
-    const interrupted = [...aside.values()].filter(({ ref }) => !this.#host.tenants.find(ref.tenant)?.serial.busy)
+    const interrupted = [...aside.values()].filter(
+      ({ ref }) => !this.#host.tenants.find(ref.tenant)?.serial.busy,
+    )
     for (const tenant of differing) void this.recheck(tenant)
     for (const { ref } of interrupted) void this.#endRebuild(ref)
   }

@@ -1,7 +1,6 @@
 import { either, orAbort } from './abort.js'
 import { type AgentEvent, type Answer, createAnswer, type MessageInput, toAgentMessage } from './agent.js'
-import { askUnder, fetchUnder } from './box.js'
-import type { LogLine } from './driver.js'
+import type { LogLine, LogsRequest } from './driver.js'
 import { TenantBoxError } from './errors.js'
 import { type GatewayHandler, GatewaySockets } from './gateway-socket.js'
 import type { IdleTier } from './idle.js'
@@ -19,13 +18,13 @@ import {
 } from './options.js'
 import { PoolEmitter } from './pool-events.js'
 import { PoolPhase, type StartReport } from './pool-phase.js'
+import { askOf, fetchFrom } from './requests.js'
 import type { Runtime } from './runtime.js'
 import type { BoxLease, Tenant } from './tenant.js'
 import type { FetchInit, TenantBox } from './tenant-box.js'
 import type { Stray } from './tenant-dirs.js'
 import { infoOf, type PoolStats, type TenantInfo } from './tenant-info.js'
 import { type Duration, oneOf, toMilliseconds } from './units.js'
-import { repeatUnsent } from './unsent.js'
 import { type CallOptions, deadline, remaining } from './wait.js'
 
 /** A promise that the box is not put to sleep until it is released. */
@@ -110,19 +109,9 @@ export class TenantPool implements AsyncDisposable {
 
   /** The same for a plain HTTP request to the agent. `timeout` bounds it all, waking included. */
   async fetch(tenant: string, path: string, init: FetchInit = {}): Promise<Response> {
-    const { timeout, signal, body } = init
+    const { timeout, signal } = init
     const left = remaining(this.#options.clock, { signal: signal ?? undefined, timeout })
-    const runtime = await this.#running('fetch', tenant, left())
-    const mayRepeat = repeatUnsent(runtime.engine)
-    for (;;) {
-      const lease = await runtime.leasing.lease(runtime.tenants.get(tenant), 'fetch', left())
-      try {
-        return await fetchUnder(lease, runtime.leasing, path, init)
-      } catch (error) {
-        // A stream may be half read already.
-        if (body instanceof ReadableStream || !mayRepeat(error)) throw error
-      }
-    }
+    return fetchFrom(await this.#running('fetch', tenant, left()), tenant, path, init, left)
   }
 
   /**
@@ -156,15 +145,23 @@ export class TenantPool implements AsyncDisposable {
     }
   }
 
-  /** Running and ready now, to warm it up; counts as activity, but is no lease. On a running box, no engine call. */
+  /**
+   * Running and ready now, to warm it up; counts as activity, but is no lease. On a running box, no engine call.
+   *
+   * @throws TenantBoxError whatever a wake can fail with, as in `send`, `fetch`, `use` and `lease`: `START_FAILED`,
+   * `CRASH_LOOP`, `CAPACITY`, `QUEUE_TIMEOUT`, `OVER_QUOTA`, `FOREIGN_BOX`, `INVALID_OPTION` for what `perTenant`
+   * returns, `TIMEOUT`. An engine that is away is waited for.
+   */
   async ensure(tenant: string, options: CallOptions = {}): Promise<TenantBox> {
     const { runtime: open } = this.#phase
     const known = open?.tenants.find(tenant)
-    const hot = options.timeout === undefined && !options.signal?.aborted
-    const box = known && hot ? open?.leasing.awake(known) : undefined
-    if (box) {
-      open?.noteActivity(known as Tenant)
-      return box
+    // A timeout must be looked at first: it may be none.
+    if (open && known && options.timeout === undefined && !options.signal?.aborted) {
+      const box = open.leasing.awake(known)
+      if (box) {
+        open.noteActivity(known)
+        return box
+      }
     }
     const left = remaining(this.#options.clock, options)
     const runtime = await this.#running('ensure', tenant, left())
@@ -233,11 +230,7 @@ export class TenantPool implements AsyncDisposable {
   /** What the box wrote to stdout and stderr, oldest first; of a stopped one too. Empty when there is no box. */
   async *logs(
     tenant: string,
-    options: CallOptions & {
-      follow?: boolean | undefined
-      tail?: number | undefined
-      since?: number | undefined
-    } = {},
+    options: CallOptions & Pick<LogsRequest, 'follow' | 'tail' | 'since'> = {},
   ): AsyncGenerator<LogLine, void, undefined> {
     const { signal, timeout, ...request } = options
     const left = remaining(this.#options.clock, { signal, timeout })
@@ -283,6 +276,7 @@ export class TenantPool implements AsyncDisposable {
     })
   }
 
+  /** The pool as a whole. While it is not open, `ok` is false and every number 0. */
   stats(): PoolStats {
     const { runtime, lock } = this.#phase
     if (!runtime) return { ok: false, engine: 'down', lock, ...NOTHING }
@@ -373,20 +367,7 @@ export class TenantPool implements AsyncDisposable {
     // Filled in once: a second attempt is the same message.
     const whole = toAgentMessage(message)
     const left = remaining(this.#options.clock, { ...options, signal: either(signal, options.signal) })
-    const runtime = await this.#running('send', tenant, left())
-    const mayRepeat = repeatUnsent(runtime.engine)
-    for (let answering = false; ; ) {
-      const lease = await runtime.leasing.lease(runtime.tenants.get(tenant), 'send', left())
-      try {
-        for await (const event of askUnder(lease, runtime.leasing, whole)) {
-          answering = true
-          yield event
-        }
-        return
-      } catch (error) {
-        if (answering || !mayRepeat(error)) throw error
-      }
-    }
+    yield* askOf(await this.#running('send', tenant, left()), tenant, whole, left)
   }
 
   async #lease(

@@ -72,8 +72,7 @@ export class TenantDirs {
   async lockPath(): Promise<string> {
     await mkdir(this.#dataDir, { recursive: true, mode: 0o700 })
     // One by one: of a full disk, Node's recursion says that something is missing.
-    for (const folder of ['', 'trash', 'new'])
-      await makeFolder(join(this.#dataDir, OWN, folder))
+    for (const folder of ['', 'trash', 'new']) await makeFolder(join(this.#dataDir, OWN, folder))
     return join(this.#dataDir, OWN, 'lock')
   }
 

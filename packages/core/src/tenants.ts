@@ -1,11 +1,10 @@
 import { slugOf } from './identity.js'
 import { isLive } from './lifecycle.js'
-import type { Reaper } from './reaper.js'
 import { Tenant, type TenantHost } from './tenant.js'
 
 /** What knowing tenants needs of the pool. */
 export interface TenantsHost extends TenantHost {
-  readonly reaper: Pick<Reaper, 'drop'>
+  readonly reaper: { drop(tenant: Tenant): void }
   /** The engine's epoch in which it is known what there is at the engine; -1 while that is not known. */
   readonly listedIn: number
 }
