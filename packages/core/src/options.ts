@@ -7,6 +7,7 @@ import type { TenantBox } from './tenant-box.js'
 import { assertKnownKeys, type Duration, invalidOption, oneOf, toMilliseconds } from './units.js'
 import type { CallOptions } from './wait.js'
 
+/** How `pause`, `stop`, `remove` and `refresh` treat leases. `timeout` is '60s' by default, but none for `refresh`. */
 export interface SleepOptions extends CallOptions {
   /**
    * `wait`: until the leases end; later callers queue behind, and at the timeout the call fails with `BUSY`.
@@ -27,6 +28,7 @@ export interface IdleOptions {
   veto?: ((box: TenantBox, signal: AbortSignal) => boolean | Promise<boolean>) | undefined
 }
 
+/** What is different for one tenant: laid over the pool's `box` and `idle`; env, secrets and limits name by name. */
 export interface TenantOverrides {
   box?: { [K in keyof BoxSpec]?: BoxSpec[K] | undefined } | undefined
   idle?: IdleOptions | undefined
@@ -41,6 +43,7 @@ export interface PoolOptions {
   driver: Driver
   /** Folder of all tenants' files. One pool at a time owns it. */
   dataDir: string
+  /** What every tenant's box is made of. */
   box: BoxSpec
   /** Called at each wake that starts a box, and merged over `box` and `idle`: plans, per-tenant env, secrets. */
   perTenant?: PerTenant | undefined
