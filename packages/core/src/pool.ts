@@ -313,10 +313,17 @@ export class TenantPool implements AsyncDisposable {
       const drifted = await runtime.engine.whenUp(signal, () =>
         orAbort(runtime.hasDrifted(known, signal), signal),
       )
-      if (!drifted || !isLive(known.state)) return false
-      known.rebuildAsked = true
+      if (!drifted) return false
+      if (!isLive(known.state)) {
+        known.rebuildAsked = true
+        return false
+      }
+      // Not before it is down: who gives up on the leases has asked for nothing.
+      const afterwards = async (): Promise<void> => {
+        known.rebuildAsked = true
+      }
       await runtime.engine.whenUp(signal, () =>
-        runtime.sleeper.onRequest(known, 'stop', 'drift', { leases, signal }),
+        runtime.sleeper.onRequest(known, 'stop', 'drift', { leases, signal, afterwards }),
       )
       await runtime.leasing.ensure(known, { signal })
       return !known.drifted
