@@ -22,7 +22,7 @@ export interface LaunchHost {
   readonly driver: Driver
   readonly onDrift: ResolvedOptions['onDrift']
   readonly settings: Settings
-  readonly planner: Pick<BoxPlanner, 'plan' | 'commonHash'>
+  readonly planner: Pick<BoxPlanner, 'plan' | 'commonHash' | 'templateOf'>
   readonly disk: Pick<Disk, 'prepare'>
   readonly admission: Pick<Admission, 'start'>
   readonly engine: Pick<EngineConnection, 'epoch' | 'lost'>
@@ -94,14 +94,15 @@ export class Launcher {
   async confirm(tenant: Tenant, phases: Phases, signal: AbortSignal): Promise<void> {
     const { life } = tenant
     if (!life) return
-    const { clock, settings } = this.#host
+    const { clock, settings, planner } = this.#host
+    const { ready } = await planner.templateOf(tenant, signal)
     const bound = deadline(clock, 'wake', { signal, timeout: settings.timeouts.connect, tenant: tenant.id })
     const began = clock.monotonic()
     const watch = new DeathWatch(this.#host.driver, life.box, clock)
     try {
       watch.begin(life.startedAt)
       const target = this.#probeTarget(life, watch)
-      await waitUntilReady(settings.box.ready, target, { signal: bound.signal, clock })
+      await waitUntilReady(ready, target, { signal: bound.signal, clock })
       life.ready = true
     } catch (error) {
       if (signal.aborted) throw error

@@ -45,7 +45,10 @@ export interface PoolOptions {
   dataDir: string
   /** What every tenant's box is made of. */
   box: BoxSpec
-  /** Called at each wake that starts a box, and merged over `box` and `idle`: plans, per-tenant env, secrets. */
+  /**
+   * Called at each wake that starts a box, and once for each tenant whose box an earlier process has started; merged over
+   * `box` and `idle`: plans, per-tenant env, secrets.
+   */
   perTenant?: PerTenant | undefined
   idle?: IdleOptions | undefined
   capacity?:

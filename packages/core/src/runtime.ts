@@ -113,10 +113,6 @@ export class Runtime implements TenantHost, MailboxFolders {
     return this.settings.timeouts.lease
   }
 
-  get stopGraceMs(): number {
-    return this.settings.box.stopGraceMs
-  }
-
   get epoch(): number {
     return this.engine.epoch
   }
@@ -154,6 +150,10 @@ export class Runtime implements TenantHost, MailboxFolders {
 
   idleOf(tenant: Tenant): ResolvedIdle {
     return typeof tenant.idle === 'string' ? this.settings.idle : tenant.idle
+  }
+
+  stopGraceOf({ template }: Tenant): number {
+    return (typeof template === 'string' ? this.settings.box : template).stopGraceMs
   }
 
   workspaceOf(slug: string): string {

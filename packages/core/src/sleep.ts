@@ -24,8 +24,8 @@ export interface SleepHost {
   readonly reconciler: Pick<Reconciler, 'refresh'>
   readonly planner: Pick<BoxPlanner, 'learnIdle'>
   readonly lives: Pick<Lives, 'begin' | 'ended'>
-  readonly stopGraceMs: number
   idleOf(tenant: Tenant): ResolvedIdle
+  stopGraceOf(tenant: Tenant): number
   /** A handle whose use is no activity. */
   observer(life: Life): TenantBox
   /** Whether the agent itself says that it is busy. */
@@ -256,7 +256,7 @@ export class Sleeper {
     tenant.transition('stopping', reason)
     tenant.endLife(reason)
     try {
-      await this.#host.driver.stop(box, { graceMs: this.#host.stopGraceMs })
+      await this.#host.driver.stop(box, { graceMs: this.#host.stopGraceOf(tenant) })
       tenant.failures = reason === 'unhealthy' ? tenant.failures : 0
       tenant.transition('stopped', reason)
       this.#host.lives.ended(tenant)
