@@ -143,7 +143,7 @@ export const DEFENCES = [
   },
   {
     name: 'a uid per tenant: who escapes owns no other tenant’s files',
-    file: 'packages/core/src/tenant-dirs.ts',
+    file: 'packages/core/src/uids.ts',
     from: 'const uid = randomInt(first, last + 1)',
     to: 'const uid = first\n      if (uid > 0) return uid',
     suite: 'isolation/uids',

@@ -20,7 +20,6 @@ const SPARED_MS = 250
 
 interface Waiter {
   readonly tenant: Tenant
-  readonly since: number
   admit(): void
 }
 
@@ -107,7 +106,6 @@ export class Admission {
       }
       const waiter: Waiter = {
         tenant,
-        since,
         admit: () => {
           leave('left')
           resolve()

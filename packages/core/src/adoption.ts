@@ -8,6 +8,7 @@ import { isLive } from './lifecycle.js'
 import type { Reconciler } from './reconcile.js'
 import type { Tenant } from './tenant.js'
 import type { TenantDirs } from './tenant-dirs.js'
+import type { Tenants } from './tenants.js'
 import { toMessage } from './text.js'
 
 /** What adoption needs of the pool. */
@@ -18,10 +19,7 @@ export interface AdoptionHost {
   readonly engine: Pick<EngineConnection, 'epoch' | 'lost'>
   readonly reconciler: Reconciler
   readonly admission: Pick<Admission, 'occupy' | 'settle'>
-  known(): Iterable<Tenant>
-  find(id: string): Tenant | undefined
-  /** A tenant met for the first time, last active so many milliseconds ago. */
-  meet(id: string, slug: string, idleMs: number): Tenant
+  readonly tenants: Pick<Tenants, 'known' | 'find' | 'meet'>
   /** Puts the tenant where it belongs by now. */
   place(tenant: Tenant): void
   warn(code: string, message: string, about: { tenant?: string; cause?: unknown }): void
@@ -50,17 +48,18 @@ export class Adoption {
     // The longest idle first, so that each takes its place in the idle lists at once.
     tenants.sort((a, b) => a.lastActivity - b.lastActivity)
     for (const { tenant, slug, lastActivity } of tenants)
-      this.#host.meet(tenant, slug, Math.max(0, now - lastActivity))
-    for (const { ref } of records) if (!this.#host.find(ref.tenant)) this.#host.meet(ref.tenant, ref.slug, 0)
+      this.#host.tenants.meet(tenant, slug, Math.max(0, now - lastActivity))
+    for (const { ref } of records)
+      if (!this.#host.tenants.find(ref.tenant)) this.#host.tenants.meet(ref.tenant, ref.slug, 0)
     const { epoch } = this.#host.engine
-    for (const tenant of this.#host.known()) {
+    for (const tenant of this.#host.tenants.known()) {
       const record = current.get(tenant.slug)
       if (record) await this.#host.reconciler.apply(tenant, record, 'adopted', epoch)
       else tenant.knownIn = epoch
       if (isLive(tenant.state)) this.#host.admission.occupy(tenant)
     }
     for (const { ref } of aside.values()) await this.#endRebuild(ref)
-    for (const tenant of this.#host.known()) this.#host.place(tenant)
+    for (const tenant of this.#host.tenants.known()) this.#host.place(tenant)
     return records.length
   }
 
@@ -69,9 +68,9 @@ export class Adoption {
     const { current, aside } = bySlug(records)
     const { epoch } = this.#host.engine
     for (const { ref } of records)
-      if (!this.#host.find(ref.tenant)) this.#host.meet(ref.tenant, ref.slug, 0).knownIn = -1
+      if (!this.#host.tenants.find(ref.tenant)) this.#host.tenants.meet(ref.tenant, ref.slug, 0).knownIn = -1
     const differing: Tenant[] = []
-    for (const tenant of this.#host.known()) {
+    for (const tenant of this.#host.tenants.known()) {
       // What is under way may rest on what was known before.
       if (tenant.serial.busy) differing.push(tenant)
       else if (agrees(tenant, current.get(tenant.slug))) {
@@ -84,14 +83,16 @@ export class Adoption {
       }
     }
     // One that is under way ends itself.
-    const interrupted = [...aside.values()].filter(({ ref }) => !this.#host.find(ref.tenant)?.serial.busy)
+    const interrupted = [...aside.values()].filter(
+      ({ ref }) => !this.#host.tenants.find(ref.tenant)?.serial.busy,
+    )
     for (const tenant of differing) void this.recheck(tenant)
     for (const { ref } of interrupted) void this.#endRebuild(ref)
   }
 
   /** Something happened to a box: a hint, looked into when it contradicts what the pool knows. */
   happened(event: DriverEvent): void {
-    const tenant = this.#host.find(event.ref.tenant)
+    const tenant = this.#host.tenants.find(event.ref.tenant)
     if (!tenant || (tenant.box && tenant.box.id !== event.ref.id)) return
     // A start tells nothing of how the box does, and comes with every wake.
     if (event.type !== 'started') tenant.onEvent?.()
@@ -130,7 +131,7 @@ export class Adoption {
    * itself by now.
    */
   async #endRebuild(old: BoxRef): Promise<void> {
-    const tenant = this.#host.find(old.tenant)
+    const tenant = this.#host.tenants.find(old.tenant)
     if (!tenant) return
     await tenant.serial.run(async () => {
       const { driver, engine, reconciler } = this.#host

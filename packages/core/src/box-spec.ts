@@ -49,8 +49,17 @@ export interface BoxSpec {
    *
    * @default []
    */
-  mounts?: readonly { host: string; box: string; readOnly?: boolean }[] | undefined
-  /** @default true */
+  mounts?:
+    | readonly {
+        /** Absolute, as the engine's machine names it. */
+        host: string
+        /** Absolute. */
+        box: string
+        /** @default true */
+        readOnly?: boolean
+      }[]
+    | undefined
+  /** Whether the box can write nothing but its folders, `/tmp` and writable `mounts`. @default true */
   readOnlyRoot?: boolean | undefined
   /** Size of the in-memory /tmp. @default '64m' */
   tmp?: Size | undefined

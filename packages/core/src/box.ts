@@ -124,7 +124,6 @@ export class Box implements TenantBox {
     })
   }
 
-  /** Holds no lease: looking at a box must not keep it awake. */
   async stats(options: CallOptions = {}): Promise<BoxStats> {
     if (this.#life.end) throw this.#life.staleError()
     return this.#host.bounded('stats', this.tenant, options, (signal) =>

@@ -40,6 +40,16 @@ export async function deleteTree(directory: string, options: DeleteOptions = {})
   }
 }
 
+/** Leaves nothing of `fresh` behind when what fills it fails: that may well be for want of room. */
+export async function orDelete(fresh: string, fill: () => Promise<void>): Promise<void> {
+  try {
+    await fill()
+  } catch (error) {
+    await deleteTree(fresh)
+    throw error
+  }
+}
+
 /** One pass over what lies at the top, but for what is `stuck`; false when there was nothing. */
 async function deleteOnce(
   top: HeldDirectory,

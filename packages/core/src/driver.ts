@@ -64,12 +64,13 @@ export interface BoxExit {
 }
 
 /**
- * Something happened to a box. A hint, not the truth: the pool asks `inspect` before it acts on one, and compares `at`
- * with the life it knows, so that late, repeated or missed events do no harm.
+ * Something happened to a box. A hint, not the truth: the pool asks `inspect` before it acts on one, so that late,
+ * repeated or missed events do no harm.
  */
 export interface DriverEvent {
   readonly type: 'started' | 'died' | 'oom' | 'paused' | 'resumed' | 'renamed' | 'removed'
   readonly ref: BoxRef
+  /** By the engine's clock, in milliseconds since the epoch. For people: clocks are set back. */
   readonly at: number
 }
 
@@ -149,6 +150,7 @@ export interface LogLine {
 }
 
 export interface LogsRequest {
+  /** Goes on with what the box writes from now on, until its life ends. @default false */
   readonly follow?: boolean | undefined
   /** How many of the last lines to begin with. @default all */
   readonly tail?: number | undefined

@@ -1,6 +1,6 @@
 import type { DownReason, Exit } from './lifecycle.js'
 
-/** What each error code carries, beyond its message. */
+/** What each error code carries, beyond its message. `afterMs`, `waitedMs` and `retryIn` are milliseconds. */
 export interface ErrorDetails {
   INVALID_OPTION: { option: string; expected: string; got: string }
   INVALID_TENANT: { reason: string }

@@ -5,13 +5,14 @@ import type { Disk } from './disk/disk.js'
 import type { BoxRef, Driver } from './driver.js'
 import type { EngineConnection } from './engine.js'
 import { isTenantBoxError } from './errors.js'
+import { freshen } from './freshen.js'
+import type { Lives } from './lives.js'
 import type { ResolvedOptions, Settings } from './options.js'
 import { type BoxPlan, type BoxPlanner, noPhases, type Phases } from './plan.js'
 import { type StartedBox, waitUntilReady } from './readiness.js'
 import type { Reconciler } from './reconcile.js'
 import { inPhase, type StartPhase, startFailed } from './start-failure.js'
 import type { Life, Tenant } from './tenant.js'
-import type { TenantDirs } from './tenant-dirs.js'
 import { toMessage } from './text.js'
 import { deadline } from './wait.js'
 
@@ -21,17 +22,12 @@ export interface LaunchHost {
   readonly driver: Driver
   readonly onDrift: ResolvedOptions['onDrift']
   readonly settings: Settings
-  readonly planner: Pick<BoxPlanner, 'plan' | 'commonHash'>
-  readonly dirs: Pick<TenantDirs, 'freshen'>
+  readonly planner: Pick<BoxPlanner, 'plan' | 'commonHash' | 'templateOf'>
   readonly disk: Pick<Disk, 'prepare'>
   readonly admission: Pick<Admission, 'start'>
   readonly engine: Pick<EngineConnection, 'epoch' | 'lost'>
   readonly reconciler: Pick<Reconciler, 'exitOf' | 'refresh'>
-  /** Opens the way from the box to the gateway. */
-  listen(tenant: Tenant): Promise<void>
-  beginLife(tenant: Tenant, box: BoxRef, startedAt: number): Life
-  /** The box of this tenant lives no more. */
-  ended(tenant: Tenant): void
+  readonly lives: Pick<Lives, 'listen' | 'begin' | 'ended'>
   /** Stops a box that did not become ready. */
   putDown(tenant: Tenant, reason: 'unhealthy' | 'requested'): Promise<void>
   warn(code: string, message: string, about: { tenant: string; cause?: unknown }): void
@@ -98,14 +94,15 @@ export class Launcher {
   async confirm(tenant: Tenant, phases: Phases, signal: AbortSignal): Promise<void> {
     const { life } = tenant
     if (!life) return
-    const { clock, settings } = this.#host
+    const { clock, settings, planner } = this.#host
+    const { ready } = await planner.templateOf(tenant, signal)
     const bound = deadline(clock, 'wake', { signal, timeout: settings.timeouts.connect, tenant: tenant.id })
     const began = clock.monotonic()
     const watch = new DeathWatch(this.#host.driver, life.box, clock)
     try {
       watch.begin(life.startedAt)
       const target = this.#probeTarget(life, watch)
-      await waitUntilReady(settings.box.ready, target, { signal: bound.signal, clock })
+      await waitUntilReady(ready, target, { signal: bound.signal, clock })
       life.ready = true
     } catch (error) {
       if (signal.aborted) throw error
@@ -140,14 +137,14 @@ export class Launcher {
   }
 
   async #start(tenant: Tenant, plan: BoxPlan, phases: Phases, signal: AbortSignal): Promise<void> {
-    const { driver, clock, dirs, admission, settings, engine } = this.#host
+    const { driver, clock, admission, settings, engine } = this.#host
     const box = tenant.box
     if (!box) throw new Error(`nothing to start for ${tenant.slug}`)
     const { epoch } = engine
     signal.throwIfAborted()
     await inPhase(tenant, 'start', async () => {
-      await this.#host.listen(tenant)
-      await dirs.freshen(plan.folders, plan.template.secrets, plan.owner)
+      await this.#host.lives.listen(tenant)
+      await freshen(plan.folders, plan.template.secrets, plan.owner)
     })
     const bound = deadline(clock, 'wake', { signal, timeout: settings.timeouts.wake, tenant: tenant.id })
     const watch = new DeathWatch(driver, box, clock)
@@ -158,7 +155,7 @@ export class Launcher {
       tenant.onEvent = () => watch.hint()
       const began = clock.monotonic()
       const { startedAt } = await admission.start(() => driver.start(box))
-      const life = this.#host.beginLife(tenant, box, startedAt)
+      const life = this.#host.lives.begin(tenant, box, startedAt)
       const started = clock.monotonic()
       phases.start += started - began
       phase = 'ready'
@@ -218,7 +215,7 @@ export class Launcher {
       const reason = watch.exit?.oom ? 'oom' : 'exited'
       tenant.endLife(reason, exit)
       tenant.transition('stopped', reason, exit)
-      this.#host.ended(tenant)
+      this.#host.lives.ended(tenant)
     } else await this.#host.putDown(tenant, gaveUp ? 'requested' : 'unhealthy')
     if (!exit) return signal.reason
     tenant.failures++

@@ -74,7 +74,7 @@ interface OfTenant {
   generation: number
 }
 
-/** What `TenantPool.on` listens to. */
+/** What `TenantPool.on` listens to. `at`: milliseconds since the epoch; `ms` and `retryIn`: milliseconds. */
 export interface PoolEvents {
   /** One for every change of state, in order per tenant. `ms`: time spent in the state left. */
   transition: OfTenant & { from: BoxState; to: BoxState; reason: TransitionReason; ms: number; exit?: Exit }
@@ -86,13 +86,15 @@ export interface PoolEvents {
   }
   /** A lease has ended after `ms` milliseconds. */
   lease: OfTenant & { ms: number; outcome: 'released' | 'aborted' | 'expired' | 'died' }
-  /** A wake waits for room, or no longer does. */
+  /** A wake waits for room, or no longer does. `waiting`: how many do now; `ms`: for how long this one has. */
   queue: { tenant: string; at: number; state: 'entered' | 'left' | 'timeout'; waiting: number; ms: number }
-  /** Progress of an image pull, in bytes. */
+  /** Progress of an image pull, in bytes: `total` grows as layers become known. */
   pull: { image: string; at: number; done: number; total: number; finished: boolean }
-  /** The engine was lost or is back. */
+  /** The engine was lost or is back, at this attempt to connect. Lost: why, and when the next attempt is. */
   engine: { at: number; state: 'up' | 'down'; attempt: number; retryIn?: number; cause?: unknown }
+  /** Who owns `dataDir`: another process, for which this one waits, or this one. `lost` is left to what `stats` says. */
   lock: { at: number; state: 'held' | 'waiting' | 'lost' }
+  /** A tenant's files are more than `limits.disk` allows, or no longer. Bytes; told where `disk` is `'watch'`. */
   quota: { tenant: string; at: number; bytes: number; limit: number; over: boolean }
   /** Never unheard: without a listener it becomes `process.emitWarning`. */
   warning: { code: string; message: string; at: number; tenant?: string; cause?: unknown }

@@ -7,6 +7,7 @@ import type { TenantBox } from './tenant-box.js'
 import { assertKnownKeys, type Duration, invalidOption, oneOf, toMilliseconds } from './units.js'
 import type { CallOptions } from './wait.js'
 
+/** How `pause`, `stop`, `remove` and `refresh` treat leases. `timeout` is '60s' by default, but none for `refresh`. */
 export interface SleepOptions extends CallOptions {
   /**
    * `wait`: until the leases end; later callers queue behind, and at the timeout the call fails with `BUSY`.
@@ -27,6 +28,7 @@ export interface IdleOptions {
   veto?: ((box: TenantBox, signal: AbortSignal) => boolean | Promise<boolean>) | undefined
 }
 
+/** What is different for one tenant: laid over the pool's `box` and `idle`; env, secrets and limits name by name. */
 export interface TenantOverrides {
   box?: { [K in keyof BoxSpec]?: BoxSpec[K] | undefined } | undefined
   idle?: IdleOptions | undefined
@@ -41,8 +43,12 @@ export interface PoolOptions {
   driver: Driver
   /** Folder of all tenants' files. One pool at a time owns it. */
   dataDir: string
+  /** What every tenant's box is made of. */
   box: BoxSpec
-  /** Called at each wake that starts a box, and merged over `box` and `idle`: plans, per-tenant env, secrets. */
+  /**
+   * Called at each wake that starts a box, and once for each tenant whose box an earlier process has started; merged over
+   * `box` and `idle`: plans, per-tenant env, secrets.
+   */
   perTenant?: PerTenant | undefined
   idle?: IdleOptions | undefined
   capacity?:
@@ -219,7 +225,7 @@ export function changeSettings(current: SettingsOptions, change: Partial<Setting
 }
 
 /** @throws TenantBoxError `INVALID_OPTION` */
-function resolveIdle(option: string, idle: IdleOptions): ResolvedIdle {
+export function resolveIdle(option: string, idle: IdleOptions): ResolvedIdle {
   assertKnownKeys(option, idle, ['pauseAfter', 'stopAfter', 'removeAfter', 'veto'])
   const tier = (
     name: 'pauseAfter' | 'stopAfter' | 'removeAfter',
@@ -306,36 +312,4 @@ function nonNegativeInteger(option: string, value: unknown): number {
   if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0)
     throw invalidOption(option, 'a whole number of at least 0', value)
   return value
-}
-
-/** A tenant's overrides over the pool's settings; an `undefined` in them leaves the pool's value. @throws TenantBoxError `INVALID_OPTION` */
-export function applyOverrides(
-  settings: Settings,
-  overrides: TenantOverrides,
-): { box: BoxTemplate; idle: ResolvedIdle } {
-  assertKnownKeys('perTenant()', overrides, ['box', 'idle'])
-  const { boxSpec } = settings
-  const box = overrides.box ?? {}
-  return {
-    box: overrides.box
-      ? resolveBoxSpec('perTenant().box', {
-          ...over(boxSpec, box),
-          env: over(boxSpec.env ?? {}, box.env ?? {}),
-          secrets: over(boxSpec.secrets ?? {}, box.secrets ?? {}),
-          limits: over(boxSpec.limits ?? {}, box.limits ?? {}),
-        })
-      : settings.box,
-    idle: overrides.idle
-      ? resolveIdle('perTenant().idle', over(settings.idleOptions, overrides.idle))
-      : settings.idle,
-  }
-}
-
-function over<T extends object>(base: T, changes: { [K in keyof T]?: T[K] | undefined }): T {
-  const merged = { ...base }
-  for (const key of Object.keys(changes) as (keyof T)[]) {
-    const value = changes[key]
-    if (value !== undefined) merged[key] = value as T[keyof T]
-  }
-  return merged
 }

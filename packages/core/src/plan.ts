@@ -2,11 +2,13 @@ import { orAbort } from './abort.js'
 import type { BoxTemplate } from './box-spec.js'
 import type { Clock } from './clock.js'
 import type { Driver, DriverReport, ResolvedBoxSpec } from './driver.js'
+import type { Owner } from './freshen.js'
 import type { PoolEvents } from './lifecycle.js'
-import { applyOverrides, type Settings, type TenantOverrides } from './options.js'
+import type { Settings, TenantOverrides } from './options.js'
+import { applyOverrides } from './overrides.js'
 import { inPhase } from './start-failure.js'
 import type { Tenant } from './tenant.js'
-import type { Owner, TenantDirs, TenantFolders } from './tenant-dirs.js'
+import type { TenantDirs, TenantFolders } from './tenant-dirs.js'
 import { deadline } from './wait.js'
 
 export type Phases = PoolEvents['ready']['phases']
@@ -49,7 +51,7 @@ export class BoxPlanner {
   /** Makes the tenant's folder and pulls the image if it must. */
   async plan(tenant: Tenant, phases: Phases, signal: AbortSignal): Promise<BoxPlan> {
     const { dirs, report, clock } = this.#host
-    const { box: template } = await this.#resolve(tenant, signal)
+    const template = await this.#resolve(tenant, signal)
     const perTenant = template.user === undefined || template.user === 'per-tenant'
     const { uid } = await inPhase(tenant, 'create', () =>
       dirs.ensure(tenant.id, tenant.slug, perTenant ? report.uids : undefined),
@@ -91,11 +93,19 @@ export class BoxPlanner {
     if (tenant.idle === 'unasked') await this.#resolve(tenant, signal)
   }
 
-  async #resolve(tenant: Tenant, signal: AbortSignal): Promise<{ box: BoxTemplate }> {
+  /** What the tenant's box is made from, asked for where this process has not heard of it yet. */
+  async templateOf(tenant: Tenant, signal: AbortSignal): Promise<BoxTemplate> {
+    const { template } = tenant
+    if (template === 'unasked') return this.#resolve(tenant, signal)
+    return template === 'pool' ? this.#host.settings.box : template
+  }
+
+  async #resolve(tenant: Tenant, signal: AbortSignal): Promise<BoxTemplate> {
     const overrides = await this.#overrides(tenant, signal)
     const { box, idle } = applyOverrides(this.#host.settings, overrides)
+    tenant.template = overrides.box ? box : 'pool'
     tenant.idle = overrides.idle ? idle : 'pool'
-    return { box }
+    return box
   }
 
   /** The tenant's `limits.disk` in bytes, as of now. */

@@ -7,7 +7,7 @@ type Listener<K extends keyof PoolEvents> = (event: PoolEvents[K]) => void
 
 /** The pool's events. A listener that fails becomes a `warning`. */
 export class PoolEmitter {
-  readonly #emitter = new GuardedEmitter<PoolEvents>((event, cause) => this.listenerFailed(event, cause))
+  readonly #emitter = new GuardedEmitter<PoolEvents>((event, cause) => this.#listenerFailed(event, cause))
   readonly #clock: Clock
 
   constructor(clock: Clock) {
@@ -35,7 +35,7 @@ export class PoolEmitter {
       process.emitWarning(message, { type: 'TenantBoxWarning', code })
   }
 
-  listenerFailed(event: string, cause: unknown): void {
+  #listenerFailed(event: string, cause: unknown): void {
     const message = `A '${event}' listener failed: ${toMessage(cause)}`
     if (event === 'warning')
       process.emitWarning(message, { type: 'TenantBoxWarning', code: 'LISTENER_FAILED' })

@@ -4,9 +4,11 @@ import type { Runtime } from './runtime.js'
 import { SharedFlight } from './shared-flight.js'
 import { openRuntime, type StartRequest } from './start.js'
 
+/** What `start` has found. */
 export interface StartReport {
   /** Boxes taken over from an earlier process. */
   adopted: number
+  /** Name and version, for people. */
   engine: string
   /** Protections that are missing here. */
   warnings: readonly { code: string; message: string }[]

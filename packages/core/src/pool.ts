@@ -1,7 +1,6 @@
 import { either, orAbort } from './abort.js'
 import { type AgentEvent, type Answer, createAnswer, type MessageInput, toAgentMessage } from './agent.js'
-import { askUnder, fetchUnder } from './box.js'
-import type { LogLine } from './driver.js'
+import type { LogLine, LogsRequest } from './driver.js'
 import { TenantBoxError } from './errors.js'
 import { type GatewayHandler, GatewaySockets } from './gateway-socket.js'
 import type { IdleTier } from './idle.js'
@@ -19,13 +18,13 @@ import {
 } from './options.js'
 import { PoolEmitter } from './pool-events.js'
 import { PoolPhase, type StartReport } from './pool-phase.js'
+import { askOf, fetchFrom } from './requests.js'
 import type { Runtime } from './runtime.js'
 import type { BoxLease, Tenant } from './tenant.js'
 import type { FetchInit, TenantBox } from './tenant-box.js'
 import type { Stray } from './tenant-dirs.js'
 import { infoOf, type PoolStats, type TenantInfo } from './tenant-info.js'
 import { type Duration, oneOf, toMilliseconds } from './units.js'
-import { repeatUnsent } from './unsent.js'
 import { type CallOptions, deadline, remaining } from './wait.js'
 
 /** A promise that the box is not put to sleep until it is released. */
@@ -110,19 +109,9 @@ export class TenantPool implements AsyncDisposable {
 
   /** The same for a plain HTTP request to the agent. `timeout` bounds it all, waking included. */
   async fetch(tenant: string, path: string, init: FetchInit = {}): Promise<Response> {
-    const { timeout, signal, body } = init
+    const { timeout, signal } = init
     const left = remaining(this.#options.clock, { signal: signal ?? undefined, timeout })
-    const runtime = await this.#running('fetch', tenant, left())
-    const mayRepeat = repeatUnsent(runtime.engine)
-    for (;;) {
-      const lease = await runtime.leasing.lease(runtime.get(tenant), 'fetch', left())
-      try {
-        return await fetchUnder(lease, runtime.leasing, path, init)
-      } catch (error) {
-        // A stream may be half read already.
-        if (body instanceof ReadableStream || !mayRepeat(error)) throw error
-      }
-    }
+    return fetchFrom(await this.#running('fetch', tenant, left()), tenant, path, init, left)
   }
 
   /**
@@ -156,25 +145,33 @@ export class TenantPool implements AsyncDisposable {
     }
   }
 
-  /** Running and ready now, to warm it up; counts as activity, but is no lease. On a running box, no engine call. */
+  /**
+   * Running and ready now, to warm it up; counts as activity, but is no lease. On a running box, no engine call.
+   *
+   * @throws TenantBoxError whatever a wake can fail with, as in `send`, `fetch`, `use` and `lease`: `START_FAILED`,
+   * `CRASH_LOOP`, `CAPACITY`, `QUEUE_TIMEOUT`, `OVER_QUOTA`, `FOREIGN_BOX`, `INVALID_OPTION` for what `perTenant`
+   * returns, `TIMEOUT`. An engine that is away is waited for.
+   */
   async ensure(tenant: string, options: CallOptions = {}): Promise<TenantBox> {
     const { runtime: open } = this.#phase
-    const known = open?.find(tenant)
-    const hot = options.timeout === undefined && !options.signal?.aborted
-    const box = known && hot ? open?.leasing.awake(known) : undefined
-    if (box) {
-      open?.noteActivity(known as Tenant)
-      return box
+    const known = open?.tenants.find(tenant)
+    // A timeout must be looked at first: it may be none.
+    if (open && known && options.timeout === undefined && !options.signal?.aborted) {
+      const box = open.leasing.awake(known)
+      if (box) {
+        open.noteActivity(known)
+        return box
+      }
     }
     const left = remaining(this.#options.clock, options)
     const runtime = await this.#running('ensure', tenant, left())
-    return runtime.leasing.ensure(runtime.get(tenant), left())
+    return runtime.leasing.ensure(runtime.tenants.get(tenant), left())
   }
 
   /** Counts as activity; never wakes. False when the tenant is unknown, or the pool is not open. */
   touch(tenant: string): boolean {
     const { runtime } = this.#phase
-    const known = runtime?.find(tenant)
+    const known = runtime?.tenants.find(tenant)
     if (known) runtime?.noteActivity(known)
     return known !== undefined
   }
@@ -221,8 +218,8 @@ export class TenantPool implements AsyncDisposable {
     await this.#down(tenant, 'remove', rest, async (runtime, known) => {
       if (data === 'delete') deletion = (await runtime.discard(known)).deletion
     })
-    const known = data === 'delete' ? this.#phase.runtime?.find(tenant) : undefined
-    if (known) this.#phase.runtime?.forget(known)
+    const known = data === 'delete' ? this.#phase.runtime?.tenants.find(tenant) : undefined
+    if (known) this.#phase.runtime?.tenants.forget(known)
     const { signal, timeout } = rest
     const leftBehind = await this.#bounded('remove', tenant, { signal, timeout }, (bound) =>
       orAbort(deletion ?? Promise.resolve([]), bound),
@@ -233,16 +230,12 @@ export class TenantPool implements AsyncDisposable {
   /** What the box wrote to stdout and stderr, oldest first; of a stopped one too. Empty when there is no box. */
   async *logs(
     tenant: string,
-    options: CallOptions & {
-      follow?: boolean | undefined
-      tail?: number | undefined
-      since?: number | undefined
-    } = {},
+    options: CallOptions & Pick<LogsRequest, 'follow' | 'tail' | 'since'> = {},
   ): AsyncGenerator<LogLine, void, undefined> {
     const { signal, timeout, ...request } = options
     const left = remaining(this.#options.clock, { signal, timeout })
     const runtime = await this.#running('logs', tenant, left())
-    const box = runtime.find(tenant)?.box
+    const box = runtime.tenants.find(tenant)?.box
     if (!box) return
     const bound = deadline(runtime.clock, 'logs', { ...left(), tenant })
     try {
@@ -256,7 +249,7 @@ export class TenantPool implements AsyncDisposable {
   /** Undefined when the tenant is unknown. */
   get(tenant: string): TenantInfo | undefined {
     const { runtime } = this.#phase
-    const known = runtime?.find(tenant)
+    const known = runtime?.tenants.find(tenant)
     return runtime && known && infoOf(known, runtime)
   }
 
@@ -268,7 +261,7 @@ export class TenantPool implements AsyncDisposable {
     if (!runtime) return
     const { state, prefix } = filter
     const states = state === undefined ? undefined : typeof state === 'string' ? [state] : state
-    for (const tenant of runtime.known()) {
+    for (const tenant of runtime.tenants.known()) {
       if (prefix !== undefined && !tenant.id.startsWith(prefix)) continue
       if (states?.includes(tenant.state) === false) continue
       yield infoOf(tenant, runtime)
@@ -283,6 +276,7 @@ export class TenantPool implements AsyncDisposable {
     })
   }
 
+  /** The pool as a whole. While it is not open, `ok` is false and every number 0. */
   stats(): PoolStats {
     const { runtime, lock } = this.#phase
     if (!runtime) return { ok: false, engine: 'down', lock, ...NOTHING }
@@ -315,14 +309,21 @@ export class TenantPool implements AsyncDisposable {
     const leases = oneOf('leases', given, ['wait', 'abort'])
     return this.#bounded('refresh', tenant, call, async (signal) => {
       const runtime = await this.#phase.running(signal)
-      const known = runtime.get(tenant)
+      const known = runtime.tenants.get(tenant)
       const drifted = await runtime.engine.whenUp(signal, () =>
         orAbort(runtime.hasDrifted(known, signal), signal),
       )
-      if (!drifted || !isLive(known.state)) return false
-      known.rebuildAsked = true
+      if (!drifted) return false
+      if (!isLive(known.state)) {
+        known.rebuildAsked = true
+        return false
+      }
+      // Not before it is down: who gives up on the leases has asked for nothing.
+      const afterwards = async (): Promise<void> => {
+        known.rebuildAsked = true
+      }
       await runtime.engine.whenUp(signal, () =>
-        runtime.sleeper.onRequest(known, 'stop', 'drift', { leases, signal }),
+        runtime.sleeper.onRequest(known, 'stop', 'drift', { leases, signal, afterwards }),
       )
       await runtime.leasing.ensure(known, { signal })
       return !known.drifted
@@ -373,20 +374,7 @@ export class TenantPool implements AsyncDisposable {
     // Filled in once: a second attempt is the same message.
     const whole = toAgentMessage(message)
     const left = remaining(this.#options.clock, { ...options, signal: either(signal, options.signal) })
-    const runtime = await this.#running('send', tenant, left())
-    const mayRepeat = repeatUnsent(runtime.engine)
-    for (let answering = false; ; ) {
-      const lease = await runtime.leasing.lease(runtime.get(tenant), 'send', left())
-      try {
-        for await (const event of askUnder(lease, runtime.leasing, whole)) {
-          answering = true
-          yield event
-        }
-        return
-      } catch (error) {
-        if (answering || !mayRepeat(error)) throw error
-      }
-    }
+    yield* askOf(await this.#running('send', tenant, left()), tenant, whole, left)
   }
 
   async #lease(
@@ -396,7 +384,7 @@ export class TenantPool implements AsyncDisposable {
   ): Promise<{ runtime: Runtime; lease: BoxLease }> {
     const left = remaining(this.#options.clock, options)
     const runtime = await this.#running(operation, tenant, left())
-    return { runtime, lease: await runtime.leasing.lease(runtime.get(tenant), operation, left()) }
+    return { runtime, lease: await runtime.leasing.lease(runtime.tenants.get(tenant), operation, left()) }
   }
 
   async #down(
@@ -409,7 +397,7 @@ export class TenantPool implements AsyncDisposable {
     const leases = oneOf('leases', given, ['wait', 'abort'])
     await this.#bounded(tier, tenant, { signal, timeout }, async (bound) => {
       const runtime = await this.#phase.running(bound)
-      const known = runtime.get(tenant)
+      const known = runtime.tenants.get(tenant)
       await runtime.engine.whenUp(bound, () =>
         runtime.sleeper.onRequest(known, tier, 'requested', {
           leases,

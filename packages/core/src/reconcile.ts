@@ -5,6 +5,7 @@ import type { BoxExit, BoxRecord, BoxRef, Driver } from './driver.js'
 import { isTenantBoxError } from './errors.js'
 import { lastLines } from './last-lines.js'
 import { type Exit, isLive } from './lifecycle.js'
+import type { Lives } from './lives.js'
 import type { Tenant } from './tenant.js'
 
 /** What reconciling needs of the pool. */
@@ -12,11 +13,8 @@ export interface ReconcileHost {
   readonly clock: Clock
   readonly driver: Pick<Driver, 'inspect' | 'find' | 'logs' | 'restore'>
   readonly admission: Pick<Admission, 'settle'>
+  readonly lives: Pick<Lives, 'takeOver' | 'ended'>
   readonly epoch: number
-  /** Begins a life that somebody else started. */
-  takeOver(tenant: Tenant, box: BoxRef, startedAt: number): Promise<void>
-  /** The box of this tenant lives no more. */
-  ended(tenant: Tenant): void
 }
 
 /** Makes what the pool believes of tenants true again, by what the engine says. Always under the tenant's lock. */
@@ -77,7 +75,7 @@ export class Reconciler {
     tenant.knownIn = epoch
     if (record && record.state !== 'stopped' && !goesOn) {
       tenant.generation++
-      await this.#host.takeOver(tenant, record.ref, record.startedAt)
+      await this.#host.lives.takeOver(tenant, record.ref, record.startedAt)
     }
     const to = record?.state ?? 'absent'
     if (tenant.state !== to) tenant.transition(to, reason)
@@ -92,7 +90,7 @@ export class Reconciler {
     tenant.failedAt = this.#host.clock.monotonic()
     tenant.endLife(reason, exit)
     if (isLive(tenant.state)) tenant.transition('stopped', reason, exit)
-    this.#host.ended(tenant)
+    this.#host.lives.ended(tenant)
   }
 
   /** How a life ended, with the last it said. */

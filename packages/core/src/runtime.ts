@@ -4,14 +4,15 @@ import { Adoption } from './adoption.js'
 import type { Clock } from './clock.js'
 import type { Disk } from './disk/disk.js'
 import { DiskWatch } from './disk/watch.js'
-import type { BoxRecord, BoxRef, Driver, DriverEvent, DriverReport } from './driver.js'
+import type { BoxRecord, Driver, DriverEvent, DriverReport } from './driver.js'
 import { EngineConnection } from './engine.js'
 import type { GatewaySockets } from './gateway-socket.js'
 import { slugOf } from './identity.js'
 import { Launcher } from './launch.js'
 import type { LeaseOutcome } from './lease.js'
 import { Leasing } from './leasing.js'
-import { isLive, type PoolEvents } from './lifecycle.js'
+import type { PoolEvents } from './lifecycle.js'
+import { Lives } from './lives.js'
 import type { MailboxFolders, MailboxSeat } from './mailbox/pool-access.js'
 import type { ResolvedIdle, ResolvedOptions, Settings } from './options.js'
 import { BoxPlanner } from './plan.js'
@@ -22,11 +23,10 @@ import { Reaper } from './reaper.js'
 import { Reconciler } from './reconcile.js'
 import { putAway } from './shutdown.js'
 import { Sleeper } from './sleep.js'
-import { type BoxLease, type Life, Tenant, type TenantHost } from './tenant.js'
+import type { BoxLease, Life, Tenant, TenantHost } from './tenant.js'
 import type { TenantBox } from './tenant-box.js'
 import type { Stray, TenantDirs } from './tenant-dirs.js'
-import { toMessage } from './text.js'
-import { openTransport } from './transport.js'
+import { Tenants } from './tenants.js'
 import { Waker } from './wake.js'
 
 /** What `start` has opened and a runtime runs on. */
@@ -53,8 +53,11 @@ export class Runtime implements TenantHost, MailboxFolders {
   readonly driver: Driver
   readonly onDrift: ResolvedOptions['onDrift']
   readonly dirs: TenantDirs
+  readonly gateway: GatewaySockets
   readonly report: DriverReport
 
+  readonly tenants: Tenants
+  readonly lives: Lives
   readonly engine: EngineConnection
   readonly reconciler: Reconciler
   readonly admission: Admission
@@ -70,7 +73,6 @@ export class Runtime implements TenantHost, MailboxFolders {
   readonly #opened: Opened
   readonly #events: PoolEmitter
   readonly #activity: ActivityLog
-  readonly #tenants = new Map<string, Tenant>()
   #adopted: number | undefined
 
   constructor(opened: Opened) {
@@ -81,7 +83,10 @@ export class Runtime implements TenantHost, MailboxFolders {
     this.driver = options.driver
     this.onDrift = options.onDrift
     this.dirs = opened.dirs
+    this.gateway = opened.gateway
     this.report = opened.report
+    this.tenants = new Tenants(this)
+    this.lives = new Lives(this)
     this.engine = new EngineConnection(this.driver, this)
     this.reconciler = new Reconciler(this)
     this.admission = new Admission(this)
@@ -108,47 +113,31 @@ export class Runtime implements TenantHost, MailboxFolders {
     return this.settings.timeouts.lease
   }
 
-  get stopGraceMs(): number {
-    return this.settings.box.stopGraceMs
-  }
-
   get epoch(): number {
     return this.engine.epoch
+  }
+
+  get listedIn(): number {
+    return this.#adopted !== undefined && this.engine.state === 'up' ? this.engine.epoch : -1
   }
 
   /** Connects to the engine and takes over what there is; resolves with the number of boxes adopted. */
   async open(signal?: AbortSignal): Promise<number> {
     await this.engine.open(signal)
-    if (this.#adopted) void this.launcher.markDrifted(this.known())
+    if (this.#adopted) void this.launcher.markDrifted(this.tenants.known())
     return this.#adopted ?? 0
   }
 
-  // ---- tenants
+  // ---- tenants and their folders
 
+  /** Every tenant, for the mailbox. */
   known(): Iterable<Tenant> {
-    return this.#tenants.values()
-  }
-
-  find(id: string): Tenant | undefined {
-    return this.#tenants.get(id)
-  }
-
-  /** @throws TenantBoxError `INVALID_TENANT` */
-  get(id: string): Tenant {
-    return this.#tenants.get(id) ?? this.meet(id, slugOf(id), 0)
-  }
-
-  meet(id: string, slug: string, idleMs: number): Tenant {
-    const tenant = new Tenant(id, slug, this.clock.monotonic() - idleMs, this)
-    // A new tenant is known as well as the engine was listed; before that, nothing is.
-    if (this.#adopted !== undefined) tenant.knownIn = this.engine.state === 'up' ? this.engine.epoch : -1
-    this.#tenants.set(id, tenant)
-    return tenant
+    return this.tenants.known()
   }
 
   /** Folders that are no tenant's. */
   strays(): Promise<Stray[]> {
-    const slugs = new Set([...this.known()].map(({ slug }) => slug))
+    const slugs = new Set([...this.tenants.known()].map(({ slug }) => slug))
     return this.dirs.strays((slug) => slugs.has(slug))
   }
 
@@ -159,19 +148,12 @@ export class Runtime implements TenantHost, MailboxFolders {
     return { deletion: trashed === undefined ? undefined : this.dirs.trash.delete(trashed) }
   }
 
-  /** Forgets a tenant whose files are gone, once nothing goes on, and unless somebody has come to want it meanwhile. */
-  forget(tenant: Tenant, generation = tenant.generation): void {
-    if (tenant.wanted || tenant.flight || tenant.gate) return
-    if (tenant.state !== 'absent' || tenant.generation !== generation) return
-    // Two of one tenant would each have a lock of its own.
-    if (tenant.serial.busy)
-      return void tenant.serial.run(async () => undefined).then(() => this.forget(tenant, generation))
-    this.reaper.drop(tenant)
-    this.#tenants.delete(tenant.id)
-  }
-
   idleOf(tenant: Tenant): ResolvedIdle {
     return typeof tenant.idle === 'string' ? this.settings.idle : tenant.idle
+  }
+
+  stopGraceOf({ template }: Tenant): number {
+    return (typeof template === 'string' ? this.settings.box : template).stopGraceMs
   }
 
   workspaceOf(slug: string): string {
@@ -183,7 +165,7 @@ export class Runtime implements TenantHost, MailboxFolders {
   }
 
   async ensureFolder(tenant: string): Promise<void> {
-    const { id, slug } = this.get(tenant)
+    const { id, slug } = this.tenants.get(tenant)
     await this.dirs.ensure(id, slug, undefined)
   }
 
@@ -209,41 +191,6 @@ export class Runtime implements TenantHost, MailboxFolders {
 
   leaseEnded(lease: BoxLease, outcome: LeaseOutcome, ms: number): void {
     this.leasing.leaseEnded(lease, outcome, ms)
-  }
-
-  // ---- lives
-
-  async listen(tenant: Tenant): Promise<void> {
-    await this.#opened.gateway.open(tenant.id, this.dirs.folders(tenant.slug).gateway)
-  }
-
-  beginLife(tenant: Tenant, box: BoxRef, startedAt: number): Life {
-    const { connect, firstByte, silence } = this.settings.timeouts
-    const transport = openTransport({
-      tenant: tenant.id,
-      dial: (signal) => this.driver.dial(box, { signal }),
-      timeouts: { connect, firstByte, silence },
-      clock: this.clock,
-    })
-    return tenant.beginLife(box, startedAt, transport)
-  }
-
-  async takeOver(tenant: Tenant, box: BoxRef, startedAt: number): Promise<void> {
-    try {
-      await this.listen(tenant)
-    } catch (cause) {
-      // It lives all the same, and must be known to.
-      this.warn(
-        'GATEWAY_CLOSED',
-        `The box of tenant ${JSON.stringify(tenant.id)} was taken over, but cannot reach the gateway before its next start: ${toMessage(cause)}`,
-        { tenant: tenant.id, cause },
-      )
-    }
-    this.beginLife(tenant, box, startedAt)
-  }
-
-  ended(tenant: Tenant): void {
-    void this.#opened.gateway.close(tenant.id)
   }
 
   putDown(tenant: Tenant, reason: 'unhealthy' | 'requested'): Promise<void> {
@@ -329,7 +276,7 @@ export class Runtime implements TenantHost, MailboxFolders {
   settingsChanged(): void {
     this.launcher.forgive()
     this.admission.update()
-    for (const tenant of this.known()) {
+    for (const tenant of this.tenants.known()) {
       tenant.idle = 'unasked'
       this.settle(tenant)
     }
@@ -360,9 +307,9 @@ export class Runtime implements TenantHost, MailboxFolders {
       await putAway(this, reason, boxes, drainMs)
       await this.engine.close(reason)
       // What the last events set off is brought to its end while there is a driver to ask.
-      await Promise.all([...this.known()].map((tenant) => tenant.serial.run(async () => undefined)))
-      await this.#opened.gateway.closeAll()
-      await Promise.all([...this.known()].map(({ life }) => life?.transport.close(reason)))
+      await Promise.all([...this.tenants.known()].map((tenant) => tenant.serial.run(async () => undefined)))
+      await this.gateway.closeAll()
+      await Promise.all([...this.tenants.known()].map(({ life }) => life?.transport.close(reason)))
       await this.#activity.close()
       await this.driver.close()
       await this.disk.close()
@@ -374,18 +321,6 @@ export class Runtime implements TenantHost, MailboxFolders {
   }
 
   counts(): { known: number; running: number; paused: number; leased: number; queued: number } {
-    const counts = {
-      known: this.#tenants.size,
-      running: 0,
-      paused: 0,
-      leased: 0,
-      queued: this.admission.waiting,
-    }
-    for (const tenant of this.known()) {
-      if (tenant.state === 'paused') counts.paused++
-      else if (isLive(tenant.state)) counts.running++
-      if (tenant.leases > 0) counts.leased++
-    }
-    return counts
+    return { ...this.tenants.counts(), queued: this.admission.waiting }
   }
 }

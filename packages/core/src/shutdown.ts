@@ -2,13 +2,14 @@ import { orAbort } from './abort.js'
 import type { Clock } from './clock.js'
 import type { Sleeper } from './sleep.js'
 import type { Tenant } from './tenant.js'
+import type { Tenants } from './tenants.js'
 import { deadline } from './wait.js'
 
 /** What putting everything away needs of the pool. */
 export interface ShutdownHost {
   readonly clock: Clock
   readonly sleeper: Pick<Sleeper, 'onRequest'>
-  known(): Iterable<Tenant>
+  readonly tenants: Pick<Tenants, 'known'>
   warn(code: string, message: string, about: { tenant: string; cause?: unknown }): void
 }
 
@@ -22,7 +23,7 @@ export async function putAway(
   boxes: 'keep' | 'stop' | 'remove',
   drainMs: number,
 ): Promise<void> {
-  const tenants = [...host.known()]
+  const tenants = [...host.tenants.known()]
   for (const { flight } of tenants) flight?.abort(reason)
   await drain(host, drainMs)
   for (const { life } of tenants) for (const lease of [...(life?.leases ?? [])]) lease.end('aborted', reason)
@@ -30,7 +31,7 @@ export async function putAway(
 }
 
 async function drain(host: ShutdownHost, ms: number): Promise<void> {
-  const leased = [...host.known()].filter((tenant) => tenant.leases > 0)
+  const leased = [...host.tenants.known()].filter((tenant) => tenant.leases > 0)
   if (ms === 0 || leased.length === 0) return
   const quiet = leased.map((tenant) => tenant.whenQuiet())
   const bound = deadline(host.clock, 'close', { timeout: ms })

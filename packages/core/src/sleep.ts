@@ -5,6 +5,7 @@ import type { EngineConnection } from './engine.js'
 import { isTenantBoxError, TenantBoxError } from './errors.js'
 import { dueTier, type IdleTier } from './idle.js'
 import type { DownReason } from './lifecycle.js'
+import type { Lives } from './lives.js'
 import type { ResolvedIdle } from './options.js'
 import type { BoxPlanner } from './plan.js'
 import type { Reconciler } from './reconcile.js'
@@ -22,14 +23,13 @@ export interface SleepHost {
   readonly engine: Pick<EngineConnection, 'lost'>
   readonly reconciler: Pick<Reconciler, 'refresh'>
   readonly planner: Pick<BoxPlanner, 'learnIdle'>
-  readonly stopGraceMs: number
+  readonly lives: Pick<Lives, 'begin' | 'ended'>
   idleOf(tenant: Tenant): ResolvedIdle
-  beginLife(tenant: Tenant, box: BoxRef, startedAt: number): Life
+  stopGraceOf(tenant: Tenant): number
   /** A handle whose use is no activity. */
   observer(life: Life): TenantBox
   /** Whether the agent itself says that it is busy. */
   isBusy(life: Life, signal: AbortSignal): Promise<boolean>
-  ended(tenant: Tenant): void
   settle(tenant: Tenant): void
   warn(code: string, message: string, about: { tenant: string; cause?: unknown }): void
 }
@@ -256,16 +256,16 @@ export class Sleeper {
     tenant.transition('stopping', reason)
     tenant.endLife(reason)
     try {
-      await this.#host.driver.stop(box, { graceMs: this.#host.stopGraceMs })
+      await this.#host.driver.stop(box, { graceMs: this.#host.stopGraceOf(tenant) })
       tenant.failures = reason === 'unhealthy' ? tenant.failures : 0
       tenant.transition('stopped', reason)
-      this.#host.ended(tenant)
+      this.#host.lives.ended(tenant)
     } catch (error) {
       // Whether it lives nobody knows; the old life is over for its holders all the same.
       this.#uncertain(tenant, error)
       if (life && from !== 'starting') {
         tenant.generation++
-        this.#host.beginLife(tenant, box, life.startedAt)
+        this.#host.lives.begin(tenant, box, life.startedAt)
         tenant.transition(from === 'paused' ? 'paused' : 'running', reason)
       } else tenant.transition('stopped', reason)
       throw error

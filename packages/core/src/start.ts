@@ -5,6 +5,7 @@ import { errnoOf } from './errno.js'
 import { isTenantBoxError, TenantBoxError } from './errors.js'
 import type { PoolEvents } from './lifecycle.js'
 import type { ResolvedOptions, Settings } from './options.js'
+import type { PoolEmitter } from './pool-events.js'
 import { PoolLock } from './pool-lock.js'
 import { type Opened, Runtime } from './runtime.js'
 import { TenantDirs } from './tenant-dirs.js'
@@ -65,9 +66,20 @@ export async function openRuntime(
     for (const { code, message } of warnings) events.warn(code, message)
     return { runtime, adopted, engine: report.engine, warnings }
   } catch (error) {
-    for (const step of undo.reverse()) await step()
+    await undoAll(undo, events)
     throw inOurWords(error, options.dataDir)
   }
+}
+
+/** The last step first. One that fails is told of, and keeps none of the others from being undone. */
+async function undoAll(steps: readonly (() => Promise<unknown>)[], events: PoolEmitter): Promise<void> {
+  for (const step of steps.toReversed())
+    try {
+      await step()
+    } catch (cause) {
+      const message = `The start of the pool failed, and could not be undone in part: ${toMessage(cause)}`
+      events.warn('START_NOT_UNDONE', message, { cause })
+    }
 }
 
 /** The system's own errors here are all about files in the data folder. */

@@ -9,6 +9,7 @@ import type { CallOptions } from './wait.js'
 export interface ExecOptions extends CallOptions {
   /** @default /workspace */
   cwd?: string
+  /** Besides the box's own environment. @default {} */
   env?: Readonly<Record<string, string>>
   /** Written to the standard input, which is then closed. @default none */
   input?: string | Uint8Array
@@ -17,8 +18,11 @@ export interface ExecOptions extends CallOptions {
 }
 
 export interface SpawnOptions extends CallOptions {
+  /** @default /workspace */
   cwd?: string
+  /** Besides the box's own environment. @default {} */
   env?: Readonly<Record<string, string>>
+  /** A terminal, of this size if one is given. @default false */
   tty?: boolean | { columns: number; rows: number }
 }
 
@@ -46,5 +50,6 @@ export interface TenantBox {
   exec(command: readonly string[], options?: ExecOptions): Promise<ExecResult>
   /** Starts a command. Leases until it has ended. */
   spawn(command: readonly string[], options?: SpawnOptions): Promise<BoxProcess>
+  /** What the box uses now. Leases nothing: looking at a box does not keep it awake. */
   stats(options?: CallOptions): Promise<BoxStats>
 }

@@ -1,30 +1,20 @@
-import { createHmac, randomInt, randomUUID } from 'node:crypto'
-import { constants, lstatSync } from 'node:fs'
-import {
-  chmod,
-  type FileHandle,
-  lstat,
-  mkdir,
-  open,
-  readdir,
-  rename,
-  statfs,
-  utimes,
-  writeFile,
-} from 'node:fs/promises'
+import { createHmac, randomUUID } from 'node:crypto'
+import { lstatSync } from 'node:fs'
+import { lstat, mkdir, readdir, rename, statfs, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
-import { deleteTree, emptyDirectory } from './delete-tree.js'
+import { orDelete } from './delete-tree.js'
 import type { PoolIdentity } from './driver.js'
 import { errnoOf } from './errno.js'
-import { TenantBoxError } from './errors.js'
 import { slugOf } from './identity.js'
 import { canonicalJson, readJson, syncDirectory, writeAtomically } from './json-file.js'
+import { makeFolder } from './make-folder.js'
 import { openPoolFile } from './pool-file.js'
 import { Serial } from './serial.js'
 import { isTenantFile, newTenantFile } from './tenant-file.js'
 import { toMessage } from './text.js'
 import { Trash } from './trash.js'
+import { type UidRange, Uids } from './uids.js'
 
 /** Host-only folder of the pool itself. No slug begins with a dot. */
 const OWN = '.tenantbox'
@@ -61,17 +51,12 @@ export interface Stray {
   readonly reason: string
 }
 
-export interface Owner {
-  readonly uid: number
-  readonly gid: number
-}
-
 /** The folders of all tenants of one pool. Everything here is the gateway's; tenants own only what is inside the mounts. */
 export class TenantDirs {
   readonly trash: Trash
   readonly #dataDir: string
   readonly #now: () => number
-  readonly #uids = new Set<number>()
+  readonly #uids = new Uids()
   /** Who makes a tenant's folder: its wake and its first message may come at the same time. */
   readonly #making = new Map<string, Serial>()
   #key = Buffer.alloc(0)
@@ -87,8 +72,7 @@ export class TenantDirs {
   async lockPath(): Promise<string> {
     await mkdir(this.#dataDir, { recursive: true, mode: 0o700 })
     // One by one: of a full disk, Node's recursion says that something is missing.
-    for (const folder of ['', 'trash', 'new'])
-      await mkdir(join(this.#dataDir, OWN, folder), { mode: 0o700 }).catch(ignoreExisting)
+    for (const folder of ['', 'trash', 'new']) await makeFolder(join(this.#dataDir, OWN, folder))
     return join(this.#dataDir, OWN, 'lock')
   }
 
@@ -138,10 +122,10 @@ export class TenantDirs {
         strays.push(found)
         // Whoever it was: nobody else gets what is theirs.
         const uid = await this.#ownerOf(name).catch(() => undefined)
-        if (uid !== undefined) this.#uids.add(uid)
+        if (uid !== undefined) this.#uids.keep(uid)
       } else {
         tenants.push(found)
-        if (found.uid !== undefined) this.#uids.add(found.uid)
+        if (found.uid !== undefined) this.#uids.keep(found.uid)
       }
     }
     return { tenants, strays }
@@ -156,8 +140,9 @@ export class TenantDirs {
         return { tenant: file.id, slug: name, uid: file.uid, lastActivity: Math.min(mtimeMs, this.#now()) }
       }
       if (label !== undefined && slugOf(label) === name) {
-        await writeAtomically(path, JSON.stringify(newTenantFile(label, await this.#ownerOf(name))))
-        return { tenant: label, slug: name, uid: await this.#ownerOf(name), lastActivity: this.#now() }
+        const uid = await this.#ownerOf(name)
+        await writeAtomically(path, JSON.stringify(newTenantFile(label, uid)))
+        return { tenant: label, slug: name, uid, lastActivity: this.#now() }
       }
       return { name, reason: `${TENANT_FILE} is missing or unreadable, and no box tells whose folder it is` }
     } catch (error) {
@@ -191,7 +176,7 @@ export class TenantDirs {
   async ensure(
     tenant: string,
     slug: string,
-    uids: { first: number; last: number } | undefined,
+    uids: UidRange | undefined,
   ): Promise<{ uid: number | undefined }> {
     const serial = this.#making.get(slug) ?? new Serial()
     this.#making.set(slug, serial)
@@ -205,19 +190,19 @@ export class TenantDirs {
   async #ensure(
     tenant: string,
     slug: string,
-    uids: { first: number; last: number } | undefined,
+    uids: UidRange | undefined,
   ): Promise<{ uid: number | undefined }> {
     const { root } = this.folders(slug)
     const file = readJson(join(root, TENANT_FILE))
     if (isTenantFile(file) && file.id === tenant && (file.uid !== undefined || !uids))
       return { uid: file.uid }
-    const uid = uids && this.#drawUid(uids)
+    const uid = uids && this.#uids.draw(uids)
     const text = JSON.stringify(newTenantFile(tenant, uid))
     try {
       if (await isDirectory(root)) await writeAtomically(join(root, TENANT_FILE), text)
       else await this.#makeFolder(root, text)
     } catch (error) {
-      if (uid !== undefined) this.#uids.delete(uid)
+      if (uid !== undefined) this.#uids.giveBack(uid)
       throw error
     }
     return { uid }
@@ -232,46 +217,6 @@ export class TenantDirs {
       await rename(fresh, root)
     })
     await syncDirectory(this.#dataDir)
-  }
-
-  #drawUid({ first, last }: { first: number; last: number }): number {
-    if (this.#uids.size > (last - first) / 2)
-      throw new TenantBoxError('INVALID_OPTION', 'The uid range of the driver is nearly used up. Widen it.', {
-        option: 'uids',
-        expected: `a range of more than ${2 * this.#uids.size} uids`,
-        got: `${first}-${last}`,
-      })
-    for (;;) {
-      const uid = randomInt(first, last + 1)
-      if (this.#uids.has(uid)) continue
-      this.#uids.add(uid)
-      return uid
-    }
-  }
-
-  /** Makes the folders ready for a start: an empty `run`, fresh secrets, and their owner on the mount roots only. */
-  async freshen(
-    folders: TenantFolders,
-    secrets: Readonly<Record<string, string>>,
-    owner: Owner | undefined,
-  ): Promise<void> {
-    for (const folder of [folders.workspace, folders.run, folders.gateway])
-      await mkdir(folder, { mode: folder === folders.gateway ? 0o755 : 0o700 }).catch(ignoreExisting)
-    await emptyDirectory(folders.run)
-    if (owner) for (const folder of [folders.workspace, folders.run]) await giveTo(folder, owner)
-    const fresh = `${folders.secrets}.new`
-    await deleteTree(fresh)
-    await mkdir(fresh, { mode: 0o700 })
-    await orDelete(fresh, async () => {
-      for (const [name, value] of Object.entries(secrets)) {
-        await writeFile(join(fresh, name), value, { mode: 0o400, flag: 'wx' })
-        if (owner) await giveTo(join(fresh, name), owner)
-      }
-      await chmod(fresh, 0o500)
-      if (owner) await giveTo(fresh, owner)
-      await deleteTree(folders.secrets)
-      await rename(fresh, folders.secrets)
-    })
   }
 
   /** Notes the last activity where the next process finds it; of a tenant without a folder there is nothing to find. */
@@ -329,30 +274,6 @@ export class TenantDirs {
     const { bavail, blocks, bsize } = await statfs(this.#dataDir)
     return { free: bavail * bsize, total: blocks * bsize }
   }
-}
-
-/** Leaves nothing of `fresh` behind when what fills it fails: that may well be for want of room. */
-async function orDelete(fresh: string, fill: () => Promise<void>): Promise<void> {
-  try {
-    await fill()
-  } catch (error) {
-    await deleteTree(fresh)
-    throw error
-  }
-}
-
-async function giveTo(path: string, owner: Owner): Promise<void> {
-  let handle: FileHandle | undefined
-  try {
-    handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW)
-    await handle.chown(owner.uid, owner.gid)
-  } finally {
-    await handle?.close()
-  }
-}
-
-function ignoreExisting(error: unknown): void {
-  if (errnoOf(error) !== 'EEXIST') throw error
 }
 
 async function isDirectory(path: string): Promise<boolean> {

@@ -2,30 +2,38 @@ import type { BoxState } from './lifecycle.js'
 import type { Runtime } from './runtime.js'
 import type { Tenant } from './tenant.js'
 
+/** A tenant as the pool knows it. */
 export interface TenantInfo {
   tenant: string
+  /** The name of its folder in `dataDir`, and part of its box's name. */
   slug: string
   state: BoxState
+  /** Which life of the box: grows at every start. */
   generation: number
   leases: number
   /** Milliseconds since the epoch. */
   lastActivity: number
   /** When the next idle tier is due, in milliseconds since the epoch. */
   dueAt?: number
-  /** Whether the box was made from an older spec. */
+  /** Whether the box is known to be of an older spec: looked at when the pool starts, at a wake and by `refresh`. */
   drifted: boolean
   workspaceDir: string
 }
 
+/** The pool as a whole: what a health check or a metric asks for. */
 export interface PoolStats {
   /** Whether the pool can serve: open, engine up, lock held. */
   ok: boolean
   engine: 'up' | 'down'
   lock: 'held' | 'waiting' | 'lost'
+  /** Tenants. */
   known: number
+  /** Boxes that run, or are on their way up or down. */
   running: number
   paused: number
+  /** Boxes that somebody leases. */
   leased: number
+  /** Wakes that wait for room. */
   queued: number
 }
 

@@ -18,6 +18,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { systemClock } from '../src/clock.js'
 import { deleteTree, emptyDirectory } from '../src/delete-tree.js'
 import { isTenantBoxError } from '../src/errors.js'
+import { freshen } from '../src/freshen.js'
 import { PoolLock } from '../src/pool-lock.js'
 import { TenantDirs } from '../src/tenant-dirs.js'
 
@@ -206,8 +207,8 @@ describe('TenantDirs', () => {
     const folders = dirs.folders('a')
     await writeFile(join(dir, 'precious'), 'kept')
     await symlink(join(dir, 'precious'), join(folders.run, 'agent.sock'))
-    await dirs.freshen(folders, { token: 'one', other: 'x' }, undefined)
-    await dirs.freshen(folders, { token: 'two' }, { uid: 12345, gid: 12345 })
+    await freshen(folders, { token: 'one', other: 'x' }, undefined)
+    await freshen(folders, { token: 'two' }, { uid: 12345, gid: 12345 })
     expect(await readdir(folders.run)).toEqual([])
     expect(await readFile(join(dir, 'precious'), 'utf8')).toBe('kept')
     expect(await readdir(folders.secrets)).toEqual(['token'])

@@ -1,12 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { isTenantBoxError } from '../src/errors.js'
-import {
-  applyOverrides,
-  changeSettings,
-  type PoolOptions,
-  resolveOptions,
-  resolveSettings,
-} from '../src/options.js'
+import { changeSettings, type PoolOptions, resolveOptions, resolveSettings } from '../src/options.js'
+import { applyOverrides } from '../src/overrides.js'
 import { memoryDriver } from '../src/testing/index.js'
 
 const base = (): PoolOptions => ({

@@ -1,6 +1,7 @@
-import { lstat, mkdir } from 'node:fs/promises'
+import { lstat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { errnoOf } from '../errno.js'
+import { makeFolder } from '../make-folder.js'
 import type { TenantFolders } from '../tenant-dirs.js'
 import { runTool } from './system-tool.js'
 
@@ -58,13 +59,5 @@ async function deviceOf(folder: string): Promise<bigint | undefined> {
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return undefined
     throw error
-  }
-}
-
-async function makeFolder(folder: string): Promise<void> {
-  try {
-    await mkdir(folder, { mode: 0o700 })
-  } catch (error) {
-    if (errnoOf(error) !== 'EEXIST') throw error
   }
 }

@@ -7,6 +7,7 @@ import { type DockerOptions, docker } from '@tenantbox/core/docker'
 import Docker from 'dockerode'
 import { afterAll, beforeAll, expect, onTestFinished } from 'vitest'
 import type { BoxRef, Driver, DriverReport, PoolIdentity, ResolvedBoxSpec } from '../../src/driver.js'
+import { freshen } from '../../src/freshen.js'
 import { LABELS, slugOf } from '../../src/identity.js'
 import { TenantDirs } from '../../src/tenant-dirs.js'
 import { type ImageFile, importImage, nodeFiles, toolFiles } from './image.js'
@@ -68,7 +69,7 @@ export async function makeWorld(options: DockerOptions = {}): Promise<World> {
     const slug = slugOf(tenant)
     const { uid } = await dirs.ensure(tenant, slug, report.uids)
     const owner = uid === undefined ? undefined : { uid, gid: uid }
-    await dirs.freshen(dirs.folders(slug), { token: 'a secret' }, owner)
+    await freshen(dirs.folders(slug), { token: 'a secret' }, owner)
     return { uid }
   }
   const box = async (tenant: string, spec: ResolvedBoxSpec) => {

@@ -4,6 +4,7 @@ import { lstat, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { freshen } from '../../src/freshen.js'
 import { TenantDirs } from '../../src/tenant-dirs.js'
 import { useIsolation } from './isolation.js'
 
@@ -121,7 +122,7 @@ describe.runIf(process.getuid?.() === 0)('a uid', () => {
     for (const tenant of ['a', 'b', 'c']) {
       const { uid } = await first.dirs.ensure(tenant, tenant, range)
       uids.add(uid ?? expect.fail('no uid'))
-      await first.dirs.freshen(first.dirs.folders(tenant), {}, { uid: uid ?? 0, gid: uid ?? 0 })
+      await freshen(first.dirs.folders(tenant), {}, { uid: uid ?? 0, gid: uid ?? 0 })
     }
     expect(uids.size).toBe(3)
     await writeFile(join(dataDir, 'c', 'tenant.json'), 'no JSON')

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { testClock } from '../../src/testing/index.js'
 import { failure, next, of, path, setup } from './helpers.js'
@@ -160,6 +161,34 @@ describe('refresh', () => {
     expect(await pool.refresh('a')).toBe(true)
     expect(engine.calls('create')).toBe(2)
     expect(pool.get('a')?.drifted).toBe(false)
+  })
+
+  it('has one that sleeps rebuilt at its next wake, also what drift alone would keep', async () => {
+    const { pool, engine } = await setup({ onDrift: 'keep' })
+    await pool.ensure('a')
+    await pool.stop('a')
+    pool.update({ box: { image: 'agent:1', env: { NEW: '1' } } })
+    expect(await pool.refresh('a')).toBe(false)
+    expect(pool.get('a')).toMatchObject({ state: 'stopped', drifted: true })
+    await pool.ensure('a')
+    expect(engine.calls('create')).toBe(2)
+    expect(pool.get('a')?.drifted).toBe(false)
+  })
+
+  it('leaves nothing behind when it gave up on the leases', async () => {
+    const { pool, engine } = await setup({ onDrift: 'keep' })
+    const lease = await pool.lease('a')
+    pool.update({ box: { image: 'agent:1', env: { NEW: '1' } } })
+    const controller = new AbortController()
+    const refreshed = pool.refresh('a', { signal: controller.signal })
+    const gaveUp = expect(refreshed).rejects.toThrow('never mind')
+    while (!pool.get('a')?.drifted) await setImmediate()
+    controller.abort(new Error('never mind'))
+    await gaveUp
+    lease.release()
+    await pool.stop('a')
+    await pool.ensure('a')
+    expect(engine.calls('create')).toBe(1)
   })
 
   it('only marks a box that sleeps, and says when the new one did not come up', async () => {

@@ -191,6 +191,26 @@ describe('idle tiers', () => {
     expect(pool.get('pro')).toMatchObject({ state: 'running', dueAt: clock.now() + 50 * MINUTE })
   })
 
+  it('give a box the grace that perTenant gives its tenant', async () => {
+    const clock = testClock()
+    const { pool, events } = await setup(
+      {
+        clock,
+        idle: { stopAfter: '10m' },
+        perTenant: (tenant) => (tenant === 'slow' ? { box: { stopGrace: '2m' } } : {}),
+      },
+      { main: () => new Promise(() => undefined) },
+    )
+    await Promise.all([pool.ensure('slow'), pool.ensure('other')])
+    const stopped = next(pool, 'transition', ({ tenant, to }) => tenant === 'slow' && to === 'stopped')
+    await clock.advance(13 * MINUTE)
+    await stopped
+    const graces = of(events, 'transition').flatMap(({ tenant, from, ms }) =>
+      from === 'stopping' ? [[tenant, ms]] : [],
+    )
+    expect(Object.fromEntries(graces)).toEqual({ slow: 2 * MINUTE, other: 10_000 })
+  })
+
   it('are tried again when the engine failed, and harm nobody else', async () => {
     const clock = testClock()
     const { pool, engine, events } = await setup({ clock, idle: { stopAfter: '10m' } })

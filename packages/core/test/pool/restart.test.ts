@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { testClock } from '../../src/testing/index.js'
-import { failure, next, of, path, setup } from './helpers.js'
+import { failure, next, of, passTimeUntil, path, setup } from './helpers.js'
 
 const MINUTE = 60_000
 
@@ -79,6 +79,19 @@ describe('a new process', () => {
     const proStopped = next(second, 'transition', ({ tenant, to }) => tenant === 'pro' && to === 'stopped')
     await clock.advance(50 * MINUTE)
     await proStopped
+  })
+
+  it('takes a box for ready by the probe that perTenant gives its tenant', async () => {
+    const clock = testClock()
+    const { pool, again, engine } = await setup(
+      { clock, perTenant: () => ({ box: { ready: 'started' } }) },
+      { agent: false },
+    )
+    await passTimeUntil(pool.ensure('a'), clock)
+    await pool.close()
+    const second = again()
+    await passTimeUntil(second.ensure('a'), clock)
+    expect(engine.calls('start')).toBe(1)
   })
 
   it('marks the boxes that were made from an older spec', async () => {

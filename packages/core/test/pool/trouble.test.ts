@@ -78,6 +78,18 @@ describe('a box that does not come up', () => {
   })
 })
 
+describe('a start that fails', () => {
+  it('lets go of the lock, whatever else goes wrong then', async () => {
+    const { pool, engine, again, events } = await setup()
+    const driver = engine.driver()
+    driver.close = () => Promise.reject(new Error('stuck'))
+    engine.faults.fail('watch', new Error('no events'))
+    await expect(again({ driver }).start()).rejects.toThrow('no events')
+    expect(of(events, 'warning')).toMatchObject([{ code: 'START_NOT_UNDONE', cause: { message: 'stuck' } }])
+    await pool.start()
+  })
+})
+
 describe('an engine that goes away', () => {
   it('is waited for, and told of', async () => {
     const clock = testClock()

@@ -9,6 +9,7 @@ import { processDriver } from '@tenantbox/core/process'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { deleteTree } from '../../src/delete-tree.js'
 import type { BoxRef, ResolvedBoxSpec } from '../../src/driver.js'
+import { freshen } from '../../src/freshen.js'
 import { TenantDirs } from '../../src/tenant-dirs.js'
 import { listenUnixSocket } from '../../src/unix-socket.js'
 import { all, SPEC } from '../testing/fixtures.js'
@@ -50,7 +51,7 @@ async function started(tenant: string, spec: Partial<ResolvedBoxSpec>): Promise<
   const dirs = new TenantDirs(dataDir)
   await dirs.lockPath()
   await dirs.ensure(tenant, tenant, undefined)
-  await dirs.freshen(dirs.folders(tenant), { token: 'a secret' }, undefined)
+  await freshen(dirs.folders(tenant), { token: 'a secret' }, undefined)
   const ref = await driver.create({ tenant, slug: tenant, spec: 'spec-1' }, { ...SPEC, ...spec })
   await driver.start(ref)
   return ref

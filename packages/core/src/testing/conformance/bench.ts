@@ -15,6 +15,7 @@ import type {
   ResolvedBoxSpec,
 } from '../../driver.js'
 import { type AnyTenantBoxError, type ErrorCode, isTenantBoxError } from '../../errors.js'
+import { freshen } from '../../freshen.js'
 import { slugOf } from '../../identity.js'
 import { TenantDirs } from '../../tenant-dirs.js'
 import { toMessage } from '../../text.js'
@@ -93,7 +94,7 @@ export class DriverBench {
 
   /** Makes the folders ready for a start, as a pool does before each. */
   async #freshen(slug: string): Promise<void> {
-    await this.#dirs.freshen(this.#dirs.folders(slug), { token: 'secret' }, this.#specs.get(slug)?.user)
+    await freshen(this.#dirs.folders(slug), { token: 'secret' }, this.#specs.get(slug)?.user)
   }
 
   workspace(ref: BoxRef): string {
