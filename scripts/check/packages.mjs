@@ -3,9 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { quietly } from '../setup/commands.mjs'
 import { ROOT } from '../setup/paths.mjs'
-import { readManifest } from '../setup/workspace.mjs'
-
-export const PUBLISHED = ['@tenantbox/core', '@tenantbox/workspace', '@tenantbox/telegram']
+import { PUBLISHED, readManifest } from '../setup/workspace.mjs'
 
 const TSCONFIG = {
   compilerOptions: {
