@@ -181,14 +181,21 @@ function isHalfStarted(refusal: Refused | undefined): refusal is Refused {
   return refusal !== undefined && /\btask [0-9a-f]+: already exists/.test(refusal.message)
 }
 
+/** As runc puts it, in quotes that older engines escape. */
+const FAILED_MOUNT = /mounting \\?"(.+?)\\?" to rootfs at \\?"(.+?)\\?"/
+
 /** What to do about a failed start, by what the engine and the exit code tell. */
 export function whyNotStarted(message: string, code: number | undefined): string {
   const said =
     message === '' ? `it ended at once with exit code ${code ?? 'unknown'}` : message.replace(/[.\s]*$/, '')
+  // Before the codes: the engine gives a failed mount those of a command that was not run.
+  const [, source, target] = FAILED_MOUNT.exec(message) ?? []
+  if (source !== undefined)
+    return `${said}. ${source} cannot be mounted at ${target} in the box: check that one of box.mounts. Both must be folders, or both files.`
   if (code === NOT_FOUND || /executable file not found|no such file or directory/.test(message))
     return `${said}. The image lacks the command: check box.command and box.image.`
   if (code === NOT_EXECUTABLE) return `${said}. The command is not executable for the box's user.`
   if (/bind source path does not exist/.test(message))
-    return `${said}. The engine does not see that folder: if the gateway runs in a container or elsewhere, set docker({ hostDataDir }).`
+    return `${said}. The engine does not see that folder: check box.mounts or, if the gateway runs in a container or elsewhere, set docker({ hostDataDir }).`
   return `${said}.`
 }

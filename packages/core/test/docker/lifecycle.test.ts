@@ -230,6 +230,16 @@ describe('a start that fails', () => {
     expect(String(error)).toContain('The image lacks the command')
   })
 
+  it('names a mount that cannot be made, and not the command', async () => {
+    const { driver, box, pool } = await makeWorld()
+    const mounts = [{ host: pool.dataDir, box: '/bin/perl', readOnly: true }]
+    const ref = await box('ann', specOf(image, { mounts }))
+    const error = await failure(driver.start(ref))
+    expect(isTenantBoxError(error, 'START_FAILED') && error.details.phase).toBe('start')
+    expect(String(error)).toContain(`${pool.dataDir} cannot be mounted at /bin/perl in the box`)
+    expect(String(error)).not.toContain('command')
+  })
+
   it('carries the last log lines, cut to size and harmless', async () => {
     const { driver, box } = await makeWorld({ client: clientAfterTheEnd() })
     const script = `print "line $_\\n" for 1..30; print "x" x 5000, "\\n\\e[31mred\\n"; exit 127`
