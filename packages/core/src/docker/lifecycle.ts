@@ -192,6 +192,8 @@ export function whyNotStarted(message: string, code: number | undefined): string
   const [, source, target] = FAILED_MOUNT.exec(message) ?? []
   if (source !== undefined)
     return `${said}. ${source} cannot be mounted at ${target} in the box: check that one of box.mounts. Both must be folders, or both files.`
+  if (/no command specified/i.test(message))
+    return `${said}. The image has none of its own: set box.command, or give it a CMD.`
   if (code === NOT_FOUND || /executable file not found|no such file or directory/.test(message))
     return `${said}. The image lacks the command: check box.command and box.image.`
   if (code === NOT_EXECUTABLE) return `${said}. The command is not executable for the box's user.`

@@ -230,6 +230,13 @@ describe('a start that fails', () => {
     expect(String(error)).toContain('The image lacks the command')
   })
 
+  it('asks for a command where the image has none of its own', async () => {
+    const { box } = await makeWorld()
+    const error = await failure(box('ann', specOf(image, { command: undefined })))
+    expect(isTenantBoxError(error, 'START_FAILED') && error.details.phase).toBe('create')
+    expect(String(error)).toContain('set box.command')
+  })
+
   it('names a mount that cannot be made, and not the command', async () => {
     const { driver, box, pool } = await makeWorld()
     const mounts = [{ host: pool.dataDir, box: '/bin/perl', readOnly: true }]
