@@ -31,13 +31,21 @@ export async function runReadme(project) {
     "import { memoryDriver as docker } from '@tenantbox/core/testing'",
   )
   await says('hello', join(project, 'memory'), inMemory)
-  const locally = `${local}\n${example}`.replace(/ {2}driver: docker.*\n/, '').replace(/ {2}box: .*\n/, '  ...local,\n')
+  const locally = `${local}\n${example}`
+    .replace(/ {2}driver: docker.*\n/, '')
+    .replace(/ {2}box: .*\n/, '  ...local,\n')
   for (const [program, language, file] of AGENTS) {
     const folder = join(project, language)
     if (!find(program)) step(`The README's agent in ${language} is not run: there is no ${program} here.`)
-    else await says('You said: hello', folder, locally.replace("'node'", `'${program}'`).replace('agent.mjs', file), {
-      [file]: blocksOf('README.md', language)[0] ?? '',
-    })
+    else
+      await says(
+        'You said: hello',
+        folder,
+        locally.replace("'node'", `'${program}'`).replace('agent.mjs', file),
+        {
+          [file]: blocksOf('README.md', language)[0] ?? '',
+        },
+      )
   }
 }
 
@@ -54,10 +62,13 @@ const AGENTS = /** @type {const} */ ([
  */
 async function says(expected, folder, code, files = {}) {
   mkdirSync(folder)
-  for (const [name, text] of Object.entries({ ...files, 'example.mjs': code })) writeFileSync(join(folder, name), text)
+  for (const [name, text] of Object.entries({ ...files, 'example.mjs': code }))
+    writeFileSync(join(folder, name), text)
   const said = await quietly('node', ['example.mjs'], { cwd: folder })
   if (!said.endsWith(expected))
-    throw new Error(`The README's first example printed ${JSON.stringify(said)}, not ${JSON.stringify(expected)}.`)
+    throw new Error(
+      `The README's first example printed ${JSON.stringify(said)}, not ${JSON.stringify(expected)}.`,
+    )
 }
 
 /**
@@ -67,7 +78,9 @@ async function says(expected, folder, code, files = {}) {
  */
 function blocksOf(document, language) {
   const text = readFileSync(join(ROOT, document), 'utf8')
-  return [...text.matchAll(/```(\w+)\n([\s\S]*?)```/g)].flatMap(([, name, code = '']) => (name === language ? [code] : []))
+  return [...text.matchAll(/```(\w+)\n([\s\S]*?)```/g)].flatMap(([, name, code = '']) =>
+    name === language ? [code] : [],
+  )
 }
 
 /**

@@ -237,14 +237,19 @@ describe('a start that fails', () => {
     expect(String(error)).toContain('set box.command')
   })
 
-  it('names a mount that cannot be made, and not the command', async () => {
+  it('names a mount that cannot be made, and not the command, when it makes its first box and later', async () => {
     const { driver, box, pool } = await makeWorld()
     const mounts = [{ host: pool.dataDir, box: '/bin/perl', readOnly: true }]
-    const ref = await box('ann', specOf(image, { mounts }))
-    const error = await failure(driver.start(ref))
-    expect(isTenantBoxError(error, 'START_FAILED') && error.details.phase).toBe('start')
-    expect(String(error)).toContain(`${pool.dataDir} cannot be mounted at /bin/perl in the box`)
-    expect(String(error)).not.toContain('command')
+    const first = await failure(box('ann', specOf(image, { mounts })))
+    expect(isTenantBoxError(first, 'START_FAILED') && first.details.phase).toBe('create')
+    expect(await driver.list()).toEqual([])
+    await box('bob', specOf(image))
+    const later = await failure(driver.start(await box('ann', specOf(image, { mounts }))))
+    expect(isTenantBoxError(later, 'START_FAILED') && later.details.phase).toBe('start')
+    for (const error of [first, later]) {
+      expect(String(error)).toContain(`box.mounts that has the host's ${pool.dataDir}:`)
+      expect(String(error)).not.toContain('the command')
+    }
   })
 
   it('carries the last log lines, cut to size and harmless', async () => {
