@@ -2,9 +2,10 @@ import { quietly } from '../setup/commands.mjs'
 import { ROOT } from '../setup/paths.mjs'
 import { prepareClone } from '../setup/preparation.mjs'
 import { printFailure, SetupError, step } from '../setup/terminal.mjs'
+import { PUBLISHED } from '../setup/workspace.mjs'
 import { hostNames } from './host-names.mjs'
 import { forbiddenImports } from './imports.mjs'
-import { PUBLISHED, packedPackages } from './packages.mjs'
+import { packedPackages } from './packages.mjs'
 
 /** @param {string[]} command */
 const tool = (...command) => {

@@ -1,11 +1,10 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { quietly } from '../setup/commands.mjs'
 import { ROOT } from '../setup/paths.mjs'
-import { readManifest } from '../setup/workspace.mjs'
-
-export const PUBLISHED = ['@tenantbox/core', '@tenantbox/workspace', '@tenantbox/telegram']
+import { PUBLISHED, readManifest } from '../setup/workspace.mjs'
+import { compileDocuments, runReadme } from './documents.mjs'
 
 const TSCONFIG = {
   compilerOptions: {
@@ -53,7 +52,7 @@ async function pack(dir, folder) {
 }
 
 /**
- * Installs the tarballs in an empty project, compiles the documents' TypeScript against them, and runs the README's first example.
+ * Installs the tarballs in an empty project, and tries what the documents show there.
  *
  * @param {string} folder
  * @param {readonly string[]} tarballs
@@ -68,53 +67,6 @@ async function useAsAUser(folder, tarballs) {
   await quietly('npm', ['install', '--no-audit', '--no-fund', '--silent', ...tarballs, ...tools], {
     cwd: project,
   })
-  const blocks = ['README.md', 'docs/mailbox.md'].flatMap(blocksOf)
-  for (const [index, code] of blocks.entries())
-    writeFileSync(join(project, `block-${index}.ts`), asModule(code))
-  await quietly(join(project, 'node_modules/.bin/tsc'), ['--project', project], { cwd: project })
-  writeFileSync(join(project, 'example.mjs'), asRun(blocks[0] ?? ''))
-  const said = await quietly('node', ['example.mjs'], { cwd: project })
-  if (said !== 'hello')
-    throw new Error(`The README's first example printed ${JSON.stringify(said)}, not "hello".`)
-}
-
-/**
- * @param {string} document
- * @returns {string[]} what it shows in TypeScript
- */
-function blocksOf(document) {
-  const text = readFileSync(join(ROOT, document), 'utf8')
-  return [...text.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, code = '']) => code)
-}
-
-/**
- * A block by itself, with what the text around it presumes.
- *
- * @param {string} code
- */
-function asModule(code) {
-  const presumed = Object.entries(PRESUMED).filter(([made]) => !code.includes(made))
-  return `${presumed.map(([, declarations]) => declarations).join('\n')}\n${code}\nexport {}\n`
-}
-
-/** By what a block has in it that makes its own. */
-const PRESUMED = {
-  'new TenantPool': `declare const pool: import('@tenantbox/core').TenantPool
-declare function callTheModel(body: unknown, context: { tenant: string; signal: AbortSignal }): Promise<unknown>
-declare function log(...words: unknown[]): void
-declare function userOf(request: import('node:http').IncomingMessage): string | undefined
-declare const metrics: { wake(...values: unknown[]): void }`,
-  'new Mailbox': `declare const mailbox: import('@tenantbox/core').Mailbox<{ text: string }>`,
-}
-
-/**
- * The example as it stands, on a machine without containers: the driver is the one for tests, the rest is to the letter.
- *
- * @param {string} code
- */
-function asRun(code) {
-  return code.replace(
-    "import { docker } from '@tenantbox/core/docker'",
-    "import { memoryDriver as docker } from '@tenantbox/core/testing'",
-  )
+  await compileDocuments(project)
+  await runReadme(project)
 }

@@ -2,6 +2,9 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { ROOT } from './paths.mjs'
 
+/** What goes to the registry. */
+export const PUBLISHED = ['@tenantbox/core', '@tenantbox/workspace', '@tenantbox/telegram']
+
 /**
  * A package of this repository; `needs` names the others it is built on.
  * @typedef {{ name: string, dir: string, builds: boolean, needs: string[] }} WorkspacePackage

@@ -17,6 +17,8 @@ export interface DriverCall {
 export interface DriverWarning {
   readonly code: string
   readonly message: string
+  /** Whether the driver has said it on stderr itself. @default false */
+  readonly printed?: boolean
 }
 
 export interface PullProgress {

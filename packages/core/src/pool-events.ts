@@ -26,12 +26,16 @@ export class PoolEmitter {
     this.#emitter.emit(event, payload)
   }
 
-  /** Never unheard: without a listener it becomes `process.emitWarning`. */
-  warn(code: string, message: string, about: { tenant?: string | undefined; cause?: unknown } = {}): void {
+  /** Never unheard: without a listener it becomes `process.emitWarning`, unless it is on stderr already. */
+  warn(
+    code: string,
+    message: string,
+    about: { tenant?: string | undefined; cause?: unknown; printed?: boolean | undefined } = {},
+  ): void {
     const warning: PoolEvents['warning'] = { code, message, at: this.#clock.now() }
     if (about.tenant !== undefined) warning.tenant = about.tenant
     if (about.cause !== undefined) warning.cause = about.cause
-    if (!this.#emitter.emit('warning', warning))
+    if (!this.#emitter.emit('warning', warning) && !about.printed)
       process.emitWarning(message, { type: 'TenantBoxWarning', code })
   }
 

@@ -6,7 +6,7 @@ import { isTenantBoxError } from './errors.js'
 import { lastLines } from './last-lines.js'
 import { type Exit, isLive } from './lifecycle.js'
 import type { Lives } from './lives.js'
-import type { Tenant } from './tenant.js'
+import type { Life, Tenant } from './tenant.js'
 
 /** What reconciling needs of the pool. */
 export interface ReconcileHost {
@@ -69,7 +69,7 @@ export class Reconciler {
       record.state !== 'stopped' &&
       record.ref.id === life.box.id &&
       record.startedAt === life.startedAt
-    if (life && !goesOn) await this.#bury(tenant, record)
+    if (life && !goesOn) await this.#bury(tenant, life, record)
     tenant.box = record?.ref
     tenant.spec = record?.spec
     tenant.knownIn = epoch
@@ -82,15 +82,23 @@ export class Reconciler {
   }
 
   /** The life the pool knew is over, however it ended. */
-  async #bury(tenant: Tenant, record: BoxRecord | undefined): Promise<void> {
+  async #bury(tenant: Tenant, life: Life, record: BoxRecord | undefined): Promise<void> {
     const exit = await this.exitOf(record?.ref, record?.exit)
     const reason = exit.oom ? 'oom' : 'exited'
     tenant.lastExit = exit
-    tenant.failures = tenant.uptime < STABLE_MS ? tenant.failures + 1 : 0
-    tenant.failedAt = this.#host.clock.monotonic()
+    this.#count(tenant, life)
     tenant.endLife(reason, exit)
     if (isLive(tenant.state)) tenant.transition('stopped', reason, exit)
     this.#host.lives.ended(tenant)
+  }
+
+  /** A short life is a failure of the box, unless the engine was away in it: the box may well have died with that. */
+  #count(tenant: Tenant, life: Life): void {
+    if (tenant.uptime >= STABLE_MS) tenant.failures = 0
+    else if (life.epoch === this.#host.epoch) {
+      tenant.failures++
+      tenant.failedAt = this.#host.clock.monotonic()
+    }
   }
 
   /** How a life ended, with the last it said. */

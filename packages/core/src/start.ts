@@ -63,7 +63,7 @@ export async function openRuntime(
     const runtime = new Runtime({ options, current, events, gateway, mailbox, dirs, disk, lock, report })
     undo.push(() => runtime.engine.close())
     const adopted = await runtime.open(signal)
-    for (const { code, message } of warnings) events.warn(code, message)
+    for (const { code, message, printed } of warnings) events.warn(code, message, { printed })
     return { runtime, adopted, engine: report.engine, warnings }
   } catch (error) {
     await undoAll(undo, events)

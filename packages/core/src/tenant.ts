@@ -24,6 +24,8 @@ export type BoxLease = HeldLease<Life>
 /** What a tenant needs of the pool. */
 export interface TenantHost extends LeaseHost<Life> {
   readonly clock: Clock
+  /** Of the engine connection: a new one begins with every outage. */
+  readonly epoch: number
   transitioned(event: PoolEvents['transition']): void
 }
 
@@ -40,6 +42,8 @@ export class Life implements Leasable {
   /** The engine's own time of the start; with the box's id it tells this life from any other. */
   readonly startedAt: number
   readonly transport: Transport
+  /** The engine connection's, when it began. */
+  readonly epoch: number
   /** Monotonic milliseconds. */
   readonly since: number
   readonly leases = new Set<BoxLease>()
@@ -51,12 +55,19 @@ export class Life implements Leasable {
   handle: TenantBox | undefined
   #end: LifeEnd | undefined
 
-  constructor(tenant: Tenant, box: BoxRef, startedAt: number, transport: Transport, since: number) {
+  constructor(
+    tenant: Tenant,
+    box: BoxRef,
+    startedAt: number,
+    transport: Transport,
+    { epoch, since }: Pick<Life, 'epoch' | 'since'>,
+  ) {
     this.tenant = tenant
     this.box = box
     this.generation = tenant.generation
     this.startedAt = startedAt
     this.transport = transport
+    this.epoch = epoch
     this.since = since
   }
 
@@ -198,7 +209,8 @@ export class Tenant implements IdleEntry {
   }
 
   beginLife(box: BoxRef, startedAt: number, transport: Transport): Life {
-    this.life = new Life(this, box, startedAt, transport, this.#host.clock.monotonic())
+    const { epoch, clock } = this.#host
+    this.life = new Life(this, box, startedAt, transport, { epoch, since: clock.monotonic() })
     return this.life
   }
 

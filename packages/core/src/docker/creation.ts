@@ -11,7 +11,7 @@ import { withAccount } from './accounts.js'
 import { type BoxPlan, type BoxUser, createBody, mountInTenantsFolder } from './box-config.js'
 import { readContainerFile } from './container-files.js'
 import { boxFailed, type Containers } from './containers.js'
-import { refusalOf } from './engine-failure.js'
+import { type EngineRefusal, refusalOf } from './engine-failure.js'
 import type { ImageAccounts } from './image-accounts.js'
 import type { Images } from './images.js'
 import { type Lifecycle, whyNotStarted } from './lifecycle.js'
@@ -118,12 +118,7 @@ export class Creation {
       const refusal = refusalOf(error)
       if (!refusal) throw error
       if (refusal.status === 409) return undefined
-      throw boxFailed(
-        plan.identity,
-        `cannot be made: ${whyNotStarted(refusal.message, undefined)}`,
-        { phase: 'create' },
-        refusal,
-      )
+      throw notMade(plan.identity, refusal)
     }
   }
 
@@ -132,13 +127,18 @@ export class Creation {
     const { containers, lifecycle } = this.#host
     if (this.#sameFiles || !plan.accounts) return ref
     const here = join(containers.pool.dataDir, ref.slug, 'passwd')
-    const [inBox, onDisk] = await Promise.all([
-      readContainerFile(containers.engine, ref.id, '/etc/passwd', options),
-      readFile(here, 'utf8'),
-    ])
-    this.#sameFiles = inBox === onDisk
+    let refusal: EngineRefusal | undefined
+    try {
+      const inBox = await readContainerFile(containers.engine, ref.id, '/etc/passwd', options)
+      this.#sameFiles = inBox === (await readFile(here, 'utf8'))
+    } catch (error) {
+      refusal = refusalOf(error)
+      if (!refusal) throw error
+    }
     if (this.#sameFiles) return ref
     await lifecycle.remove(ref, options)
+    // To read it, the engine mounts all that the box has mounted.
+    if (refusal) throw notMade(ref, refusal)
     throw boxFailed(
       ref,
       `would get other folders than this process fills under ${containers.pool.dataDir}. Set docker({ hostDataDir }) to that folder's path on the engine's machine.`,
@@ -173,6 +173,18 @@ export class Creation {
     }
     return true
   }
+}
+
+function notMade(
+  identity: Pick<BoxIdentity, 'tenant'>,
+  refusal: EngineRefusal,
+): TenantBoxError<'START_FAILED'> {
+  return boxFailed(
+    identity,
+    `cannot be made: ${whyNotStarted(refusal.message, undefined)}`,
+    { phase: 'create' },
+    refusal,
+  )
 }
 
 function refTo(id: string, { tenant, slug }: BoxIdentity): BoxRef {

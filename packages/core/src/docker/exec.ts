@@ -13,8 +13,8 @@ import { type Piece, pieces } from './multiplexed.js'
 
 const FIRST_POLL_MS = 5
 const LONGEST_POLL_MS = 1_000
-/** What is kept of a killed process's output for a reader yet to come: more than pipes and sockets hold of it. */
-const MOST_UNREAD = 4 * 1024 ** 2
+/** What still comes of a killed process's output: more than the pipes, the engine and the sockets hold of it. */
+const MOST_HELD = 4 * 1024 ** 2
 
 /** Starts a process in a running box. */
 export async function spawnInBox(
@@ -115,15 +115,7 @@ class ExecProcess implements BoxProcess {
     const { Running, Pid } = await this.#engine.call(operation, (_, abortSignal) =>
       this.#started(abortSignal),
     )
-    if (!Running) return
-    const killed =
-      (await killOnHost(Pid, this.#ref.id)) || (await killInBox(this.#engine, this.#ref.id, this.#mark))
-    if (!killed && (await this.#inspect()).Running)
-      throw boxFailed(
-        this.#ref,
-        'keeps a process that cannot be ended: its image has no shell, and the engine runs elsewhere or as another user. Stop the box.',
-        { phase: 'ready' },
-      )
+    if (Running) await this.#end(Pid)
     // Nobody may be reading what it has written: neither its end nor the engine waits for that.
     this.#killed.abort()
     this.#exit(await this.#engine.call(operation, (_, abortSignal) => this.#exitCode(abortSignal)))
@@ -133,15 +125,29 @@ class ExecProcess implements BoxProcess {
     return this.kill()
   }
 
+  async #end(pid: number): Promise<void> {
+    const ended =
+      (await killOnHost(pid, this.#ref.id)) || (await killInBox(this.#engine, this.#ref.id, this.#mark))
+    if (!ended && (await this.#inspect()).Running)
+      throw boxFailed(
+        this.#ref,
+        'keeps a process that cannot be ended: its image has no shell, and the engine runs elsewhere or as another user. Stop the box.',
+        { phase: 'ready' },
+      )
+  }
+
   async #watch(socket: Duplex, tty: boolean, closing: AbortSignal): Promise<number> {
     try {
       const output = this.#engine.follow('send output', (tty ? plain : pieces)(socket), socket, {
         signal: closing,
       })
+      let held = 0
       for await (const { stream, bytes } of output) {
         await passOn(bytes, this[stream], this.#killed.signal)
+        if (!this.#killed.signal.aborted) continue
         // What it started may have outlived it, and write without end.
-        if (this.#killed.signal.aborted && this[stream].writableLength > MOST_UNREAD) break
+        held += bytes.length
+        if (held > MOST_HELD) break
       }
       this.stdout.end()
       this.stderr.end()
@@ -155,22 +161,19 @@ class ExecProcess implements BoxProcess {
 
   /** The output may come before the engine knows the pid; to end the process from inside the box then would hang. */
   #started(signal: AbortSignal): Promise<Docker.ExecInspectInfo> {
-    return this.#inspectUntil(({ Running, Pid }) => !Running || Pid > 0, signal)
+    return this.#askFor((info) => (!info.Running || info.Pid > 0 ? info : undefined), signal)
   }
 
   /** The output ends a moment before the engine knows the exit code; or long before, when the process closed it. */
-  async #exitCode(signal: AbortSignal): Promise<number> {
-    const { ExitCode } = await this.#inspectUntil((info) => !info.Running && info.ExitCode !== null, signal)
-    return ExitCode ?? 0
+  #exitCode(signal: AbortSignal): Promise<number> {
+    return this.#askFor(({ Running, ExitCode }) => (Running ? undefined : (ExitCode ?? undefined)), signal)
   }
 
-  async #inspectUntil(
-    settled: (info: Docker.ExecInspectInfo) => boolean,
-    signal: AbortSignal,
-  ): Promise<Docker.ExecInspectInfo> {
+  /** Asks the engine until its answer has what `find` looks for. */
+  async #askFor<T>(find: (info: Docker.ExecInspectInfo) => T | undefined, signal: AbortSignal): Promise<T> {
     for (let wait = FIRST_POLL_MS; ; wait = Math.min(wait * 2, LONGEST_POLL_MS)) {
-      const info = await this.#inspect(signal)
-      if (settled(info)) return info
+      const found = find(await this.#inspect(signal))
+      if (found !== undefined) return found
       await delay(wait, undefined, { signal }).catch(() => signal.throwIfAborted())
     }
   }

@@ -181,14 +181,24 @@ function isHalfStarted(refusal: Refused | undefined): refusal is Refused {
   return refusal !== undefined && /\btask [0-9a-f]+: already exists/.test(refusal.message)
 }
 
+/** As runc puts it, in quotes that older ones escape, and as the engine itself does. */
+const FAILED_MOUNT =
+  /\bmounting \\?"(?<byRunc>.+?)\\?" to rootfs at |\bmount (?<byEngine>\/.*?):\/.*, flags: /
+
 /** What to do about a failed start, by what the engine and the exit code tell. */
 export function whyNotStarted(message: string, code: number | undefined): string {
   const said =
     message === '' ? `it ended at once with exit code ${code ?? 'unknown'}` : message.replace(/[.\s]*$/, '')
+  // Before the codes: the engine gives a failed mount those of a command that was not run.
+  const mount = FAILED_MOUNT.exec(message)?.groups
+  if (mount)
+    return `${said}. Check the one of box.mounts that has the host's ${mount.byRunc ?? mount.byEngine}: a folder is mounted on a folder, a file on a file.`
+  if (/no command specified/i.test(message))
+    return `${said}. The image has none of its own: set box.command, or give it a CMD.`
   if (code === NOT_FOUND || /executable file not found|no such file or directory/.test(message))
     return `${said}. The image lacks the command: check box.command and box.image.`
   if (code === NOT_EXECUTABLE) return `${said}. The command is not executable for the box's user.`
   if (/bind source path does not exist/.test(message))
-    return `${said}. The engine does not see that folder: if the gateway runs in a container or elsewhere, set docker({ hostDataDir }).`
+    return `${said}. The engine does not see that folder: check box.mounts or, if the gateway runs in a container or elsewhere, set docker({ hostDataDir }).`
   return `${said}.`
 }

@@ -54,7 +54,7 @@ export class ProcessDriver implements Driver {
     this.#session = { engine, closing: new AbortController() }
     return {
       engine: `processes of Node.js ${process.version} on ${process.platform}`,
-      warnings: [{ code: 'UNISOLATED', message: UNISOLATED }],
+      warnings: [{ code: 'UNISOLATED', message: UNISOLATED, printed: true }],
       transport: 'socket',
     }
   }

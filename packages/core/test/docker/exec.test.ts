@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { text } from 'node:stream/consumers'
+import { buffer, text } from 'node:stream/consumers'
 import { describe, expect, it } from 'vitest'
 import { Engine } from '../../src/docker/engine.js'
 import { killInBox, MARK } from '../../src/docker/exec-kill.js'
@@ -130,6 +130,22 @@ describe('ending a spawned process', () => {
     await once(child.stdout, 'readable')
     await child.kill()
     expect(await child.exited).toBe(137)
+  })
+
+  it.each([
+    ['is ended', 'exec sleep 1001'],
+    ['has ended by itself', 'exit 137'],
+  ])('ends its output, though what it started writes on without end, when it %s', async (_, end) => {
+    const { driver, ref } = await runningBox()
+    // In a process group of its own, it is not ended along.
+    const flood = `setpgrp; $| = 1; print "x" x 10_000 while 1`
+    const child = await driver.spawn(ref, { command: ['/bin/sh', '-c', `/bin/perl -e '${flood}' & ${end}`] })
+    await once(child.stdout, 'readable')
+    await child.kill()
+    expect(await child.exited).toBe(137)
+    const [stdout, stderr] = await Promise.all([buffer(child.stdout), buffer(child.stderr)])
+    expect(stdout.length).toBeLessThan(8 * 1024 ** 2)
+    expect(stderr.length).toBe(0)
   })
 
   it('happens when it is disposed of, and when the caller has given up meanwhile', async () => {

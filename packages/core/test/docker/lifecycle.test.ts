@@ -230,6 +230,28 @@ describe('a start that fails', () => {
     expect(String(error)).toContain('The image lacks the command')
   })
 
+  it('asks for a command where the image has none of its own', async () => {
+    const { box } = await makeWorld()
+    const error = await failure(box('ann', specOf(image, { command: undefined })))
+    expect(isTenantBoxError(error, 'START_FAILED') && error.details.phase).toBe('create')
+    expect(String(error)).toContain('set box.command')
+  })
+
+  it('names a mount that cannot be made, and not the command, when it makes its first box and later', async () => {
+    const { driver, box, pool } = await makeWorld()
+    const mounts = [{ host: pool.dataDir, box: '/bin/perl', readOnly: true }]
+    const first = await failure(box('ann', specOf(image, { mounts })))
+    expect(isTenantBoxError(first, 'START_FAILED') && first.details.phase).toBe('create')
+    expect(await driver.list()).toEqual([])
+    await box('bob', specOf(image))
+    const later = await failure(driver.start(await box('ann', specOf(image, { mounts }))))
+    expect(isTenantBoxError(later, 'START_FAILED') && later.details.phase).toBe('start')
+    for (const error of [first, later]) {
+      expect(String(error)).toContain(`box.mounts that has the host's ${pool.dataDir}:`)
+      expect(String(error)).not.toContain('the command')
+    }
+  })
+
   it('carries the last log lines, cut to size and harmless', async () => {
     const { driver, box } = await makeWorld({ client: clientAfterTheEnd() })
     const script = `print "line $_\\n" for 1..30; print "x" x 5000, "\\n\\e[31mred\\n"; exit 127`

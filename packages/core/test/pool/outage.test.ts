@@ -37,6 +37,24 @@ describe('an engine that is away', () => {
   })
 })
 
+describe('an engine that takes its boxes along', () => {
+  it('leaves them no worse than before, however often', async () => {
+    const clock = testClock()
+    const { pool, engine } = await setup({ clock })
+    for (let outage = 0; outage < 5; outage++) {
+      const { generation } = await pool.ensure('a')
+      expect(generation).toBe(outage + 1)
+      const down = next(pool, 'engine', ({ state }) => state === 'down')
+      const died = next(pool, 'transition', ({ to }) => to === 'stopped')
+      engine.down({ boxes: 'stop' })
+      await down
+      engine.up()
+      await passTimeUntil(died, clock)
+    }
+    expect((await pool.ensure('a')).state).toBe('running')
+  })
+})
+
 describe('an engine that is lost while the pool closes', () => {
   it('is not what those hear who wait for a box', async () => {
     const { pool, engine } = await setup()

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type PoolEvents, type PoolOptions, TenantPool } from '@tenantbox/core'
 import { processDriver } from '@tenantbox/core/process'
-import { afterEach, expect, it } from 'vitest'
+import { afterEach, expect, it, vi } from 'vitest'
 import { deleteTree } from '../../src/delete-tree.js'
 import { processesOf } from './processes.js'
 
@@ -48,7 +48,6 @@ async function poolOf(options: Partial<PoolOptions> = {}): Promise<TenantPool> {
     ...options,
   })
   cleanups.push(() => pool.close({ boxes: 'remove' }))
-  pool.on('warning', () => undefined)
   return pool
 }
 
@@ -89,6 +88,20 @@ it('leaves no process behind that it was closed with', async () => {
   const box = await pool.ensure('ann')
   await pool.close({ boxes: 'stop' })
   expect(await processesOf(`HOME=${box.workspaceDir}`)).toEqual([])
+})
+
+it('says once, on stderr, that it isolates nothing, whether or not anybody listens', async () => {
+  const written = vi.spyOn(process.stderr, 'write').mockReturnValue(true)
+  const emitted = vi.spyOn(process, 'emitWarning')
+  cleanups.push(async () => vi.restoreAllMocks())
+  const heard: string[] = []
+  const listened = await poolOf()
+  listened.on('warning', ({ code }) => heard.push(code))
+  await listened.start()
+  await (await poolOf()).start()
+  expect(heard).toEqual(['UNISOLATED'])
+  expect(written.mock.calls.filter(([said]) => String(said).includes('isolates nothing'))).toHaveLength(2)
+  expect(emitted).not.toHaveBeenCalled()
 })
 
 it('is refused by a pool that is strict about protections', async () => {
