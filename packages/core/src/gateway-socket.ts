@@ -5,6 +5,7 @@ import { type GatewayHandler, GatewayRoutes } from './gateway-routes.js'
 import { answerRequests, BodyTooLarge, sendResponse, toRequest } from './node-http.js'
 import { PendingBytes, TooManyBytes } from './pending-bytes.js'
 import { Serial } from './serial.js'
+import { Throttle } from './throttle.js'
 import { listenUnixSocket } from './unix-socket.js'
 
 export type { GatewayHandler }
@@ -41,6 +42,7 @@ const LOOK_MS = 5_000
 const KEEP_ALIVE_MS = 5_000
 /** Requests of one connection at a time. Clients that send the next before the answer are rare, and send few. */
 const MOST_PIPELINED = 8
+const WARN_EVERY_MS = 1_000
 const SOCKET_NAME = 'gateway.sock'
 
 /**
@@ -82,7 +84,7 @@ export class GatewaySockets {
 
   /** Listens on `gateway.sock` in the tenant's own directory. Once it does, calling it again changes nothing. */
   open(tenant: string, directory: string): Promise<void> {
-    const socket = this.#sockets.get(tenant) ?? { serial: new Serial(), server: undefined }
+    const socket = this.#sockets.get(tenant) ?? new TenantSocket()
     this.#sockets.set(tenant, socket)
     return socket.serial.run(async () => {
       if (socket.server) return
@@ -179,8 +181,12 @@ export class GatewaySockets {
     }
   }
 
+  /** A box can have handlers fail as often as it likes: that must not fill the gateway's log. */
   #warn(tenant: string, code: string, what: string, cause: unknown): void {
-    this.#options.onWarning(code, `${what}, for tenant ${JSON.stringify(tenant)}: see the cause.`, {
+    const unsaid = this.#sockets.get(tenant)?.warnings.pass(this.#clock.monotonic()) ?? 0
+    if (unsaid === 'not now') return
+    const more = unsaid === 0 ? '' : ` So it was ${unsaid} more times since the last warning.`
+    this.#options.onWarning(code, `${what}, for tenant ${JSON.stringify(tenant)}: see the cause.${more}`, {
       tenant,
       cause,
     })
@@ -198,8 +204,9 @@ interface Asked {
   readonly count: (bytes: number) => void
 }
 
-interface TenantSocket {
-  readonly serial: Serial
+class TenantSocket {
+  readonly serial = new Serial()
+  readonly warnings = new Throttle(WARN_EVERY_MS)
   server: Server | undefined
 }
 

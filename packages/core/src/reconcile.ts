@@ -1,6 +1,5 @@
 import type { Admission } from './admission.js'
 import type { Clock } from './clock.js'
-import { STABLE_MS } from './crash-loop.js'
 import type { BoxExit, BoxRecord, BoxRef, Driver } from './driver.js'
 import { isTenantBoxError } from './errors.js'
 import { lastLines } from './last-lines.js'
@@ -87,9 +86,7 @@ export class Reconciler {
   async #bury(tenant: Tenant, record: BoxRecord | undefined): Promise<void> {
     const exit = await this.exitOf(record?.ref, record?.exit)
     const reason = exit.oom ? 'oom' : 'exited'
-    tenant.lastExit = exit
-    tenant.failures = tenant.uptime < STABLE_MS ? tenant.failures + 1 : 0
-    tenant.failedAt = this.#host.clock.monotonic()
+    tenant.noteFailure(tenant.uptime, exit)
     tenant.endLife(reason, exit)
     if (isLive(tenant.state)) tenant.transition('stopped', reason, exit)
     this.#host.ended(tenant)

@@ -20,7 +20,7 @@ export interface SleepHost {
   readonly clock: Clock
   readonly driver: Driver
   readonly engine: Pick<EngineConnection, 'lost'>
-  readonly reconciler: Pick<Reconciler, 'refresh'>
+  readonly reconciler: Pick<Reconciler, 'refresh' | 'exitOf'>
   readonly planner: Pick<BoxPlanner, 'learnIdle'>
   readonly stopGraceMs: number
   idleOf(tenant: Tenant): ResolvedIdle
@@ -252,12 +252,15 @@ export class Sleeper {
 
   async #stop(tenant: Tenant, reason: DownReason): Promise<void> {
     const box = boxOf(tenant)
-    const { state: from, life } = tenant
+    const { state: from, life, uptime } = tenant
     tenant.transition('stopping', reason)
     tenant.endLife(reason)
     try {
       await this.#host.driver.stop(box, { graceMs: this.#host.stopGraceMs })
-      tenant.failures = reason === 'unhealthy' ? tenant.failures : 0
+      if (reason !== 'unhealthy') tenant.failures = 0
+      // A start that fails is counted by who made it.
+      else if (from !== 'starting')
+        tenant.noteFailure(uptime, await this.#host.reconciler.exitOf(box, undefined))
       tenant.transition('stopped', reason)
       this.#host.ended(tenant)
     } catch (error) {

@@ -1,4 +1,5 @@
 import type { Clock } from './clock.js'
+import { STABLE_MS } from './crash-loop.js'
 import type { BoxRef } from './driver.js'
 import { TenantBoxError } from './errors.js'
 import type { IdleEntry } from './idle.js'
@@ -122,7 +123,7 @@ export class Tenant implements IdleEntry {
   idle: ResolvedIdle | 'pool' | 'unasked' = 'unasked'
   /** Set when somebody asked for a rebuild whatever the pool's way with drift is. */
   rebuildAsked = false
-  /** Starts that failed in a row, and when the last one did. */
+  /** Starts and short lives that failed in a row, and when the last one did. */
   failures = 0
   failedAt = 0
   lastExit: Exit | undefined
@@ -197,6 +198,13 @@ export class Tenant implements IdleEntry {
   beginLife(box: BoxRef, startedAt: number, transport: Transport): Life {
     this.life = new Life(this, box, startedAt, transport, this.#host.clock.monotonic())
     return this.life
+  }
+
+  /** A life has ended by failing after `uptime`: one more in a row, unless it was stable before. */
+  noteFailure(uptime: number, exit: Exit): void {
+    this.failures = uptime < STABLE_MS ? this.failures + 1 : 0
+    this.failedAt = this.#host.clock.monotonic()
+    this.lastExit = exit
   }
 
   endLife(reason: DownReason, exit?: Exit): void {

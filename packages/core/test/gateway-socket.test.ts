@@ -318,6 +318,25 @@ describe('a handler that fails', () => {
     expect(warnings).toHaveBeenCalledTimes(1)
   })
 
+  it('as often as a box likes is told of once a second, and then how often it was', async () => {
+    const { sockets, ask, warnings, clock } = await gateway()
+    const other = tempDirectory()
+    await sockets.open('user-43', other)
+    sockets.serve('/', async (request) => Response.json(await request.json()))
+    const flood = async () => {
+      for (let i = 0; i < 10; i++) expect((await ask('/', { method: 'POST', body: 'no JSON' })).status).toBe(500)
+    }
+    await flood()
+    expect(warnings).toHaveBeenCalledTimes(1)
+    // What one tenant's box does hides nothing of another's.
+    await asking(other).ask('/', { method: 'POST', body: 'no JSON' })
+    expect(warnings.mock.lastCall?.[2]).toMatchObject({ tenant: 'user-43' })
+    await clock.advance(1_000)
+    await flood()
+    expect(warnings).toHaveBeenCalledTimes(3)
+    expect(warnings.mock.lastCall?.[1]).toContain('9 more times')
+  })
+
   it('because the box has gone, is none', async () => {
     const { sockets, begin, warnings } = await gateway()
     const aborted = withResolvers()
