@@ -6,6 +6,7 @@ import { answerRequests, BodyTooLarge, sendResponse, toRequest } from './node-ht
 import { PendingBytes, TooManyBytes } from './pending-bytes.js'
 import { Serial } from './serial.js'
 import { Throttle } from './throttle.js'
+import { Turns } from './turns.js'
 import { listenUnixSocket } from './unix-socket.js'
 
 export type { GatewayHandler }
@@ -122,6 +123,8 @@ export class GatewaySockets {
     })
     server.maxConnections = limits.connections
     const pending = new PendingBytes(limits.pendingBytes)
+    const turns = new Turns()
+    const turn = () => turns.next()
     let requests = 0
     answerRequests(server, MOST_PIPELINED, (incoming, outgoing) => {
       requests++
@@ -130,7 +133,7 @@ export class GatewaySockets {
         requests--
         release()
       })
-      void this.#answer({ tenant, incoming, count }, outgoing, requests > limits.requests)
+      void this.#answer({ tenant, incoming, count, turn }, outgoing, requests > limits.requests)
     })
     // Without a listener a connection that cannot be accepted would end the process.
     server.on('error', (cause) =>
@@ -147,6 +150,8 @@ export class GatewaySockets {
     })
     const { stallMs } = this.#limits
     try {
+      await asked.turn()
+      gone.signal.throwIfAborted()
       const response = busy ? refusal(503) : await this.#respond(asked, gone.signal)
       await sendResponse(response, outgoing, { clock: this.#clock, stallMs })
     } catch (cause) {
@@ -160,10 +165,10 @@ export class GatewaySockets {
     }
   }
 
-  async #respond({ tenant, incoming, count }: Asked, signal: AbortSignal): Promise<Response> {
+  async #respond({ tenant, incoming, count, turn }: Asked, signal: AbortSignal): Promise<Response> {
     let request: Request
     try {
-      request = toRequest(incoming, { maxBodyBytes: this.#limits.bodyBytes, count, signal })
+      request = toRequest(incoming, { maxBodyBytes: this.#limits.bodyBytes, count, turn, signal })
     } catch (error) {
       return refusal(error instanceof BodyTooLarge ? 413 : 400)
     }
@@ -197,11 +202,12 @@ function isSendable(value: unknown): value is Response {
   return value instanceof Response && value.status >= 200 && !value.bodyUsed && !value.body?.locked
 }
 
-/** A request, who asks, and what is told of each chunk of its body. */
+/** A request, who asks, what is told of each chunk of its body, and what each step waits for. */
 interface Asked {
   readonly tenant: string
   readonly incoming: IncomingMessage
   readonly count: (bytes: number) => void
+  readonly turn: () => Promise<void>
 }
 
 class TenantSocket {

