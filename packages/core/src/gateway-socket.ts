@@ -126,14 +126,15 @@ export class GatewaySockets {
     const turns = new Turns()
     const turn = () => turns.next()
     let requests = 0
-    answerRequests(server, MOST_PIPELINED, (incoming, outgoing) => {
+    const begin = (outgoing: ServerResponse): boolean => {
       requests++
+      outgoing.once('close', () => requests--)
+      return requests <= limits.requests
+    }
+    answerRequests(server, MOST_PIPELINED, (incoming, outgoing) => {
       const { count, release } = pending.open()
-      outgoing.once('close', () => {
-        requests--
-        release()
-      })
-      void this.#answer({ tenant, incoming, count, turn }, outgoing, requests > limits.requests)
+      outgoing.once('close', release)
+      void this.#answer({ tenant, incoming, count, turn }, outgoing, begin)
     })
     // Without a listener a connection that cannot be accepted would end the process.
     server.on('error', (cause) =>
@@ -143,7 +144,11 @@ export class GatewaySockets {
   }
 
   /** Never rejects. */
-  async #answer(asked: Asked, outgoing: ServerResponse, busy: boolean): Promise<void> {
+  async #answer(
+    asked: Asked,
+    outgoing: ServerResponse,
+    begin: (outgoing: ServerResponse) => boolean,
+  ): Promise<void> {
     const gone = new AbortController()
     outgoing.once('close', () => {
       if (!outgoing.writableFinished) gone.abort(new DOMException('The box has gone.', 'AbortError'))
@@ -152,7 +157,7 @@ export class GatewaySockets {
     try {
       await asked.turn()
       gone.signal.throwIfAborted()
-      const response = busy ? refusal(503) : await this.#respond(asked, gone.signal)
+      const response = begin(outgoing) ? await this.#respond(asked, gone.signal) : refusal(503)
       await sendResponse(response, outgoing, { clock: this.#clock, stallMs })
     } catch (cause) {
       if (!gone.signal.aborted)

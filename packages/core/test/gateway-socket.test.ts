@@ -359,6 +359,65 @@ describe('a handler that fails', () => {
   })
 })
 
+/** How often `happened` was called in one turn of the event loop, at most. */
+function mostInATurn() {
+  let now = 0
+  let most = 0
+  let over = false
+  const next = (): void => {
+    now = 0
+    if (!over) setImmediate(next)
+  }
+  next()
+  afterwards(() => {
+    over = true
+  })
+  return {
+    happened: () => {
+      now++
+      most = Math.max(most, now)
+    },
+    most: () => most,
+  }
+}
+
+describe('a box has its turn as everybody has:', () => {
+  it('one of its requests begins at a time, however many have come', async () => {
+    const { sockets, dial } = await gateway()
+    const begun = mostInATurn()
+    sockets.serve('/', () => {
+      begun.happened()
+      return new Response('ok')
+    })
+    const flood = Array.from({ length: 8 }, () => '/')
+      .map(pipelined)
+      .join('')
+    const all = await Promise.all(Array.from({ length: 8 }, async () => exchange(await dial(), flood)))
+    expect(all.join('').match(/ok/g)).toHaveLength(64)
+    expect(begun.most()).toBe(1)
+  })
+
+  it('a body is read a piece at a time, in larger ones than its chunks', async () => {
+    const { sockets, dial } = await gateway()
+    const read = mostInATurn()
+    let [pieces, bytes] = [0, 0]
+    sockets.serve('/', async (request) => {
+      for await (const piece of request.body ?? []) {
+        read.happened()
+        pieces++
+        bytes += piece.byteLength
+      }
+      return new Response('ok')
+    })
+    const head = 'POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n'
+    const answer = await exchange(await dial(), `${head}${'1\r\nx\r\n'.repeat(100_000)}0\r\n\r\n`)
+    expect(answer).toContain('ok')
+    expect(bytes).toBe(100_000)
+    expect(pieces).toBeLessThan(1_000)
+    expect(read.most()).toBe(1)
+  })
+})
+
 describe('what a box sends is bounded:', () => {
   it('a body that is announced as too large', async () => {
     const { sockets, dial } = await gateway({ bodyBytes: 10 })
