@@ -5,7 +5,7 @@ import { testClock } from '../../src/testing/index.js'
 import { failure, next, of, passTimeUntil, path, setup } from './helpers.js'
 
 /** A pool whose agents take requests to `/hang` and never answer them. */
-async function hanging({ firstByte = '1m' } = {}) {
+async function hanging({ firstByte = '1m' }: { firstByte?: '1m' | '1s' } = {}) {
   const clock = testClock()
   const never = new Promise<Response>(() => undefined)
   const world = await setup(
