@@ -13,6 +13,7 @@ import {
 } from './agent-events.js'
 import { type Clock, systemClock } from './clock.js'
 import { isTenantBoxError } from './errors.js'
+import { readFairly } from './fair-reader.js'
 import { printable } from './text.js'
 import type { Transport } from './transport.js'
 import { invalidOption } from './units.js'
@@ -99,15 +100,11 @@ export async function* askAgent(
     const response = await fetch('/message', { method: 'POST', headers: HEADERS, body, signal })
     reader = (response.body ?? new Blob([]).stream()).getReader()
     const decoder = decoderOf(tenant, response)
-    for (let ended = false; !ended; ) {
-      const { done, value } = await reader.read()
-      ended = done
-      for (const event of done ? decoder.end() : decoder.push(value)) {
-        partial = true
-        if (isLast(event)) turn = 'ended'
-        yield event
-        if (isLast(event)) return
-      }
+    for await (const event of eventsOf(reader, decoder)) {
+      partial = true
+      if (isLast(event)) turn = 'ended'
+      yield event
+      if (isLast(event)) return
     }
     throw new MalformedAnswer('no "done" or "error" at its end')
   } catch (error) {
@@ -132,6 +129,14 @@ function decoderOf(tenant: string | undefined, { status, headers }: Response): E
   if (type === NDJSON) return ndjsonDecoder(MAX_LINE_BYTES)
   if (type.startsWith('text/')) return textDecoder()
   throw agentFailed(tenant, `answered a message with neither text nor ${NDJSON}`, details)
+}
+
+async function* eventsOf(
+  reader: ReadableStreamDefaultReader<Uint8Array>,
+  decoder: EventDecoder,
+): AsyncGenerator<AgentEvent, void, undefined> {
+  for await (const piece of readFairly(reader)) yield* decoder.push(piece)
+  yield* decoder.end()
 }
 
 function explain(tenant: string | undefined, error: unknown, partial: boolean): unknown {

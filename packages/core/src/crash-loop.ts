@@ -1,7 +1,7 @@
 const FREE_ATTEMPTS = 3
 const FIRST_MS = 1_000
 const LONGEST_MS = 5 * 60_000
-/** A box that lived this long did not crash at start: the count begins anew. */
+/** A box that lived this long did not fail at start: the count begins anew. */
 export const STABLE_MS = 60_000
 
 /**

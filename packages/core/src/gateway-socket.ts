@@ -5,6 +5,8 @@ import { type GatewayHandler, GatewayRoutes } from './gateway-routes.js'
 import { answerRequests, BodyTooLarge, sendResponse, toRequest } from './node-http.js'
 import { PendingBytes, TooManyBytes } from './pending-bytes.js'
 import { Serial } from './serial.js'
+import { Throttle } from './throttle.js'
+import { Turns } from './turns.js'
 import { listenUnixSocket } from './unix-socket.js'
 
 export type { GatewayHandler }
@@ -41,6 +43,7 @@ const LOOK_MS = 5_000
 const KEEP_ALIVE_MS = 5_000
 /** Requests of one connection at a time. Clients that send the next before the answer are rare, and send few. */
 const MOST_PIPELINED = 8
+const WARN_EVERY_MS = 1_000
 const SOCKET_NAME = 'gateway.sock'
 
 /**
@@ -82,7 +85,7 @@ export class GatewaySockets {
 
   /** Listens on `gateway.sock` in the tenant's own directory. Once it does, calling it again changes nothing. */
   open(tenant: string, directory: string): Promise<void> {
-    const socket = this.#sockets.get(tenant) ?? { serial: new Serial(), server: undefined }
+    const socket = this.#sockets.get(tenant) ?? new TenantSocket()
     this.#sockets.set(tenant, socket)
     return socket.serial.run(async () => {
       if (socket.server) return
@@ -120,15 +123,18 @@ export class GatewaySockets {
     })
     server.maxConnections = limits.connections
     const pending = new PendingBytes(limits.pendingBytes)
+    const turns = new Turns()
+    const turn = () => turns.next()
     let requests = 0
-    answerRequests(server, MOST_PIPELINED, (incoming, outgoing) => {
+    const begin = (outgoing: ServerResponse): boolean => {
       requests++
+      outgoing.once('close', () => requests--)
+      return requests <= limits.requests
+    }
+    answerRequests(server, MOST_PIPELINED, (incoming, outgoing) => {
       const { count, release } = pending.open()
-      outgoing.once('close', () => {
-        requests--
-        release()
-      })
-      void this.#answer({ tenant, incoming, count }, outgoing, requests > limits.requests)
+      outgoing.once('close', release)
+      void this.#answer({ tenant, incoming, count, turn }, outgoing, begin)
     })
     // Without a listener a connection that cannot be accepted would end the process.
     server.on('error', (cause) =>
@@ -138,14 +144,20 @@ export class GatewaySockets {
   }
 
   /** Never rejects. */
-  async #answer(asked: Asked, outgoing: ServerResponse, busy: boolean): Promise<void> {
+  async #answer(
+    asked: Asked,
+    outgoing: ServerResponse,
+    begin: (outgoing: ServerResponse) => boolean,
+  ): Promise<void> {
     const gone = new AbortController()
     outgoing.once('close', () => {
       if (!outgoing.writableFinished) gone.abort(new DOMException('The box has gone.', 'AbortError'))
     })
     const { stallMs } = this.#limits
     try {
-      const response = busy ? refusal(503) : await this.#respond(asked, gone.signal)
+      await asked.turn()
+      gone.signal.throwIfAborted()
+      const response = begin(outgoing) ? await this.#respond(asked, gone.signal) : refusal(503)
       await sendResponse(response, outgoing, { clock: this.#clock, stallMs })
     } catch (cause) {
       if (!gone.signal.aborted)
@@ -158,10 +170,10 @@ export class GatewaySockets {
     }
   }
 
-  async #respond({ tenant, incoming, count }: Asked, signal: AbortSignal): Promise<Response> {
+  async #respond({ tenant, incoming, count, turn }: Asked, signal: AbortSignal): Promise<Response> {
     let request: Request
     try {
-      request = toRequest(incoming, { maxBodyBytes: this.#limits.bodyBytes, count, signal })
+      request = toRequest(incoming, { maxBodyBytes: this.#limits.bodyBytes, count, turn, signal })
     } catch (error) {
       return refusal(error instanceof BodyTooLarge ? 413 : 400)
     }
@@ -179,8 +191,12 @@ export class GatewaySockets {
     }
   }
 
+  /** A box can have handlers fail as often as it likes: that must not fill the gateway's log. */
   #warn(tenant: string, code: string, what: string, cause: unknown): void {
-    this.#options.onWarning(code, `${what}, for tenant ${JSON.stringify(tenant)}: see the cause.`, {
+    const unsaid = this.#sockets.get(tenant)?.warnings.pass(this.#clock.monotonic()) ?? 0
+    if (unsaid === 'not now') return
+    const more = unsaid === 0 ? '' : ` So it was ${unsaid} more times since the last warning.`
+    this.#options.onWarning(code, `${what}, for tenant ${JSON.stringify(tenant)}: see the cause.${more}`, {
       tenant,
       cause,
     })
@@ -191,15 +207,17 @@ function isSendable(value: unknown): value is Response {
   return value instanceof Response && value.status >= 200 && !value.bodyUsed && !value.body?.locked
 }
 
-/** A request, who asks, and what is told of each chunk of its body. */
+/** A request, who asks, what is told of each chunk of its body, and what each step waits for. */
 interface Asked {
   readonly tenant: string
   readonly incoming: IncomingMessage
   readonly count: (bytes: number) => void
+  readonly turn: () => Promise<void>
 }
 
-interface TenantSocket {
-  readonly serial: Serial
+class TenantSocket {
+  readonly serial = new Serial()
+  readonly warnings = new Throttle(WARN_EVERY_MS)
   server: Server | undefined
 }
 

@@ -1,6 +1,5 @@
 import type { Admission } from './admission.js'
 import type { Clock } from './clock.js'
-import { STABLE_MS } from './crash-loop.js'
 import type { BoxExit, BoxRecord, BoxRef, Driver } from './driver.js'
 import { isTenantBoxError } from './errors.js'
 import { lastLines } from './last-lines.js'
@@ -85,20 +84,10 @@ export class Reconciler {
   async #bury(tenant: Tenant, life: Life, record: BoxRecord | undefined): Promise<void> {
     const exit = await this.exitOf(record?.ref, record?.exit)
     const reason = exit.oom ? 'oom' : 'exited'
-    tenant.lastExit = exit
-    this.#count(tenant, life)
+    tenant.noteFailure(life, exit)
     tenant.endLife(reason, exit)
     if (isLive(tenant.state)) tenant.transition('stopped', reason, exit)
     this.#host.lives.ended(tenant)
-  }
-
-  /** A short life is a failure of the box, unless the engine was away in it: the box may well have died with that. */
-  #count(tenant: Tenant, life: Life): void {
-    if (tenant.uptime >= STABLE_MS) tenant.failures = 0
-    else if (life.epoch === this.#host.epoch) {
-      tenant.failures++
-      tenant.failedAt = this.#host.clock.monotonic()
-    }
   }
 
   /** How a life ended, with the last it said. */

@@ -21,7 +21,7 @@ export interface SleepHost {
   readonly clock: Clock
   readonly driver: Driver
   readonly engine: Pick<EngineConnection, 'lost'>
-  readonly reconciler: Pick<Reconciler, 'refresh'>
+  readonly reconciler: Pick<Reconciler, 'refresh' | 'exitOf'>
   readonly planner: Pick<BoxPlanner, 'learnIdle'>
   readonly lives: Pick<Lives, 'begin' | 'ended'>
   idleOf(tenant: Tenant): ResolvedIdle
@@ -257,7 +257,10 @@ export class Sleeper {
     tenant.endLife(reason)
     try {
       await this.#host.driver.stop(box, { graceMs: this.#host.stopGraceOf(tenant) })
-      tenant.failures = reason === 'unhealthy' ? tenant.failures : 0
+      if (reason !== 'unhealthy') tenant.failures = 0
+      // A start that fails is counted by who made it.
+      else if (life && from !== 'starting')
+        tenant.noteFailure(life, await this.#host.reconciler.exitOf(box, undefined))
       tenant.transition('stopped', reason)
       this.#host.lives.ended(tenant)
     } catch (error) {

@@ -1,5 +1,6 @@
 import type { BoxTemplate } from './box-spec.js'
 import type { Clock } from './clock.js'
+import { STABLE_MS } from './crash-loop.js'
 import type { BoxRef } from './driver.js'
 import { TenantBoxError } from './errors.js'
 import type { IdleEntry } from './idle.js'
@@ -136,7 +137,7 @@ export class Tenant implements IdleEntry {
   idle: ResolvedIdle | 'pool' | 'unasked' = 'unasked'
   /** Set when somebody asked for a rebuild whatever the pool's way with drift is. */
   rebuildAsked = false
-  /** Starts that failed in a row, and when the last one did. */
+  /** Starts and short lives that failed in a row, and when the last one did. */
   failures = 0
   failedAt = 0
   lastExit: Exit | undefined
@@ -212,6 +213,20 @@ export class Tenant implements IdleEntry {
     const { epoch, clock } = this.#host
     this.life = new Life(this, box, startedAt, transport, { epoch, since: clock.monotonic() })
     return this.life
+  }
+
+  /**
+   * A life has ended by failing: one failure more in a row, unless it was stable before or the engine was away in it. The
+   * box may well have failed with that.
+   */
+  noteFailure({ since, epoch }: Life, exit: Exit): void {
+    this.lastExit = exit
+    const now = this.#host.clock.monotonic()
+    if (now - since >= STABLE_MS) this.failures = 0
+    else if (epoch === this.#host.epoch) {
+      this.failures++
+      this.failedAt = now
+    }
   }
 
   endLife(reason: DownReason, exit?: Exit): void {

@@ -318,6 +318,26 @@ describe('a handler that fails', () => {
     expect(warnings).toHaveBeenCalledTimes(1)
   })
 
+  it('as often as a box likes is told of once a second, and then how often it was', async () => {
+    const { sockets, ask, warnings, clock } = await gateway()
+    const other = tempDirectory()
+    await sockets.open('user-43', other)
+    sockets.serve('/', async (request) => Response.json(await request.json()))
+    const flood = async () => {
+      for (let i = 0; i < 10; i++)
+        expect((await ask('/', { method: 'POST', body: 'no JSON' })).status).toBe(500)
+    }
+    await flood()
+    expect(warnings).toHaveBeenCalledTimes(1)
+    // What one tenant's box does hides nothing of another's.
+    await asking(other).ask('/', { method: 'POST', body: 'no JSON' })
+    expect(warnings.mock.lastCall?.[2]).toMatchObject({ tenant: 'user-43' })
+    await clock.advance(1_000)
+    await flood()
+    expect(warnings).toHaveBeenCalledTimes(3)
+    expect(warnings.mock.lastCall?.[1]).toContain('9 more times')
+  })
+
   it('because the box has gone, is none', async () => {
     const { sockets, begin, warnings } = await gateway()
     const aborted = withResolvers()
@@ -336,6 +356,65 @@ describe('a handler that fails', () => {
     await aborted.promise
     await turn()
     expect(warnings).not.toHaveBeenCalled()
+  })
+})
+
+/** How often `happened` was called in one turn of the event loop, at most. */
+function mostInATurn() {
+  let now = 0
+  let most = 0
+  let over = false
+  const next = (): void => {
+    now = 0
+    if (!over) setImmediate(next)
+  }
+  next()
+  afterwards(() => {
+    over = true
+  })
+  return {
+    happened: () => {
+      now++
+      most = Math.max(most, now)
+    },
+    most: () => most,
+  }
+}
+
+describe('a box has its turn as everybody has:', () => {
+  it('one of its requests begins at a time, however many have come', async () => {
+    const { sockets, dial } = await gateway()
+    const begun = mostInATurn()
+    sockets.serve('/', () => {
+      begun.happened()
+      return new Response('ok')
+    })
+    const flood = Array.from({ length: 8 }, () => '/')
+      .map(pipelined)
+      .join('')
+    const all = await Promise.all(Array.from({ length: 8 }, async () => exchange(await dial(), flood)))
+    expect(all.join('').match(/ok/g)).toHaveLength(64)
+    expect(begun.most()).toBe(1)
+  })
+
+  it('a body is read a piece at a time, in larger ones than its chunks', async () => {
+    const { sockets, dial } = await gateway()
+    const read = mostInATurn()
+    let [pieces, bytes] = [0, 0]
+    sockets.serve('/', async (request) => {
+      for await (const piece of request.body ?? []) {
+        read.happened()
+        pieces++
+        bytes += piece.byteLength
+      }
+      return new Response('ok')
+    })
+    const head = 'POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n'
+    const answer = await exchange(await dial(), `${head}${'1\r\nx\r\n'.repeat(100_000)}0\r\n\r\n`)
+    expect(answer).toContain('ok')
+    expect(bytes).toBe(100_000)
+    expect(pieces).toBeLessThan(1_000)
+    expect(read.most()).toBe(1)
   })
 })
 
@@ -512,7 +591,8 @@ describe('what a box sends is bounded:', () => {
       ),
     ).toBe('')
     await vi.waitUntil(() => signals.every(({ aborted }) => aborted))
-    expect(signals).toHaveLength(8)
+    expect(signals.length).toBeGreaterThan(0)
+    expect(signals.length).toBeLessThanOrEqual(8)
     await new Promise((resolve) => other.once('close', resolve).resume())
     expect(warnings).not.toHaveBeenCalled()
   })

@@ -25,6 +25,15 @@ async function pour(stream, chunk, pauseMs) {
   }
 }
 
+const chunk = (text) => `${text.length.toString(16)}\r\n${text}\r\n`
+const smallest = (chunks) =>
+  raw((socket) => {
+    socket.write(
+      'HTTP/1.1 200 OK\r\ncontent-type: application/x-ndjson\r\ntransfer-encoding: chunked\r\n\r\n',
+    )
+    pour(socket, Buffer.from(chunks))
+  })
+
 const HABITS = {
   symlink: () => symlinkSync(argument, SOCKET),
   fifo: () => execFileSync('/bin/mkfifo', [SOCKET]),
@@ -109,6 +118,11 @@ const HABITS = {
         '{"type":"data","name":"x","data":{"__proto__":{"polluted":true}},"__proto__":{"polluted":true}}\n{"type":"done"}\n',
       )
     }),
+  /** Answers of the least that a piece can be: what they cost the gateway beside their size. */
+  crumbs: () => smallest('1\r\nx\r\n'.repeat(10_000)),
+  blankLines: () => smallest(chunk('\n'.repeat(64 * 1024))),
+  unknownEvents: () => smallest(chunk('{"type":"x"}\n'.repeat(5_000))),
+  emptyEvents: () => smallest(chunk('{"type":"status","text":""}\n'.repeat(2_400))),
   redirect: () => http((_, outgoing) => outgoing.writeHead(307, { location: argument }).end()),
   bomb: () => {
     const zeros = gzipSync(Buffer.alloc(200 * MiB))

@@ -14,6 +14,7 @@ import { Chat } from '../sending/chat.js'
 import { sendWorkspaceFile } from '../sending/files-out.js'
 import { LiveText } from '../sending/live-text.js'
 import { Outgoing } from '../sending/outgoing.js'
+import { Pace } from '../sending/pace.js'
 import type { Place } from '../sending/place.js'
 import { refusalOf } from '../sending/refusal.js'
 import type { TenantRecord } from '../sending/tenant-record.js'
@@ -24,6 +25,10 @@ import type { RunningAnswers } from './running-answers.js'
 /** More than so many UTF-16 units at once, about ten messages, nobody reads in a chat. */
 const LONGEST_ANSWER = 40_000
 const MAX_REPORT_CHARACTERS = 1_024
+/** So many files at once: as many as an agent that speaks first may send along. */
+const MOST_FILES = 100
+/** Who has a file that is not there sent again and again must not fill the gateway's log. */
+const FAILED_FILE_REST_MS = 1_000
 const PRIVATE_EVERY_MS = 1_000
 /** Telegram takes about 20 messages a minute in a group, and edits count. */
 const GROUP_EVERY_MS = 3_000
@@ -45,9 +50,11 @@ export interface AnsweringHost {
 /** Brings what agents and apps say into chats. */
 export class Answering {
   readonly #host: AnsweringHost
+  readonly #pace: Pace
 
   constructor(host: AnsweringHost) {
     this.#host = host
+    this.#pace = new Pace(host.clock)
   }
 
   /**
@@ -67,6 +74,7 @@ export class Answering {
         const text = this.#host.render(event)
         if (text && !show.append(text)) break
         if (event.type === 'file') {
+          if (!show.takesFile()) break
           await show.finish()
           await this.sendFile(handling, outgoing, show.captioned(event.file))
         }
@@ -88,7 +96,7 @@ export class Answering {
     { text, files = [] }: { text: string; files?: readonly AgentFile[] },
   ): Promise<void> {
     const { clock, warn } = this.#host
-    const live = () => new LiveText({ outgoing, clock, stream: false, everyMs: 0 })
+    const live = () => new LiveText({ outgoing, pace: this.#pace, clock, stream: false, everyMs: 0 })
     const show = new Shown(live, warn, handling.tenant)
     show.append(text)
     await show.finish()
@@ -102,7 +110,8 @@ export class Answering {
     if (maxFileBytes === undefined) return
     try {
       const directory = pool.get(tenant)?.workspaceDir ?? (await handling.box()).workspaceDir
-      await sendWorkspaceFile(outgoing, await Workspace.open(directory), file, maxFileBytes)
+      const how = { pace: this.#pace, maxBytes: maxFileBytes }
+      await sendWorkspaceFile(outgoing, await Workspace.open(directory), file, how)
     } catch (cause) {
       const isFiles =
         isWorkspaceError(cause) ||
@@ -111,6 +120,7 @@ export class Answering {
       if (!isFiles) throw cause
       const what = `A file of tenant ${JSON.stringify(tenant)}'s agent was not sent: see the cause.`
       warn('FILE_NOT_SENT', what, { tenant, cause })
+      this.#pace.rest(tenant, FAILED_FILE_REST_MS)
     }
   }
 
@@ -131,6 +141,7 @@ export class Answering {
     const isPrivate = outgoing.chat.place.chat > 0
     return new LiveText({
       outgoing,
+      pace: this.#pace,
       clock,
       stream: stream === 'draft' && !isPrivate ? 'edit' : stream,
       everyMs: editEveryMs ?? (isPrivate ? PRIVATE_EVERY_MS : GROUP_EVERY_MS),
@@ -138,13 +149,14 @@ export class Answering {
   }
 }
 
-/** The texts of one answer, each of which a file ends, and the files' captions. Bounded in all. */
+/** The texts of one answer, each of which a file ends, and the files with their captions. Bounded in all. */
 class Shown {
   readonly #make: () => LiveText
   readonly #warn: Warn
   readonly #tenant: string
   #live: LiveText | undefined
   #left = LONGEST_ANSWER
+  #files = 0
 
   constructor(make: () => LiveText, warn: Warn, tenant: string) {
     this.#make = make
@@ -159,6 +171,14 @@ class Shown {
     return this.#left >= 0
   }
 
+  /** Returns whether there may be one more. */
+  takesFile(): boolean {
+    this.#files++
+    if (this.#files <= MOST_FILES) return true
+    this.#cutOff(`More than ${MOST_FILES} files were to be sent to`)
+    return false
+  }
+
   captioned({ caption, ...file }: AgentFile): AgentFile {
     return caption === undefined ? file : { ...file, caption: this.#cut(caption) }
   }
@@ -168,12 +188,14 @@ class Shown {
     this.#left -= text.length
     if (text.length <= room) return text
     if (room < 0) return ''
-    this.#warn(
-      'ANSWER_CUT',
-      `More than ${LONGEST_ANSWER} characters were to be shown to tenant ${JSON.stringify(this.#tenant)} at once: the rest was cut off. Have a file sent.`,
-      { tenant: this.#tenant },
-    )
+    this.#cutOff(`More than ${LONGEST_ANSWER} characters were to be shown to`, ' Have a file sent.')
     return `${text.slice(0, room).replace(/[\uD800-\uDBFF]$/, '')}…`
+  }
+
+  #cutOff(what: string, advice = ''): void {
+    const tenant = this.#tenant
+    const message = `${what} tenant ${JSON.stringify(tenant)} at once: the rest was cut off.${advice}`
+    this.#warn('ANSWER_CUT', message, { tenant })
   }
 
   async finish(): Promise<void> {

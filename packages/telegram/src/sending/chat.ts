@@ -106,6 +106,15 @@ export class Chat {
     )
   }
 
+  get tenant(): string {
+    return this.#options.tenant
+  }
+
+  /** Aborts when nothing is to be sent any more. */
+  get signal(): AbortSignal {
+    return this.#options.signal
+  }
+
   get #api(): Api {
     return this.#options.api
   }

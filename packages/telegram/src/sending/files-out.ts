@@ -8,6 +8,7 @@ import { isBlank, plain } from '../text/formatted.js'
 import { renderMarkdown } from '../text/markdown.js'
 import { CAPTION_LIMIT, split } from '../text/split.js'
 import type { Outgoing } from './outgoing.js'
+import type { Pace } from './pace.js'
 import { ownErrorOf, refusalOf } from './refusal.js'
 
 const PHOTOS = /^image\/(jpeg|png|webp)$/
@@ -23,10 +24,10 @@ export async function sendWorkspaceFile(
   outgoing: Outgoing,
   workspace: Workspace,
   file: AgentFile,
-  maxBytes: number,
+  { pace, maxBytes }: { pace: Pace; maxBytes: number },
 ): Promise<void> {
   const { chat } = outgoing
-  const caption = renderMarkdown(file.caption ?? '')
+  const caption = await pace.run(chat.tenant, chat.signal, () => renderMarkdown(file.caption ?? ''))
   const fits = caption.text.length <= CAPTION_LIMIT
   await outgoing.file(file.path, async () => {
     if (!fits) for (const part of split(caption)) if (!isBlank(part)) await outgoing.post(part, 'final')

@@ -5,13 +5,12 @@ import { renderMarkdown } from '../text/markdown.js'
 import { split } from '../text/split.js'
 import type { Urgency } from './chat.js'
 import type { Outgoing, Sent } from './outgoing.js'
+import type { Pace } from './pace.js'
 import { refusalOf } from './refusal.js'
-
-/** Putting a text together for an edit takes no more than this share of the process's time. */
-const LARGEST_SHARE = 0.05
 
 export interface LiveTextOptions {
   readonly outgoing: Outgoing
+  readonly pace: Pace
   readonly clock: Clock
   /** `edit`: by editing messages; `draft`: by Telegram's previews; `false`: not before it is complete. */
   readonly stream: 'edit' | 'draft' | false
@@ -31,7 +30,6 @@ export class LiveText {
   #showing: Promise<void> | undefined
   #cancelTimer: CancelTimer | undefined
   #changed = false
-  #renderingMs = 0
   #failure: { readonly error: unknown } | undefined
 
   constructor(options: LiveTextOptions) {
@@ -64,7 +62,7 @@ export class LiveText {
   #arm(): void {
     if (this.#stream === false || this.#cancelTimer || this.#showing || !this.#changed) return
     const { clock, everyMs } = this.#options
-    this.#cancelTimer = clock.after(Math.max(everyMs, this.#renderingMs / LARGEST_SHARE), () => {
+    this.#cancelTimer = clock.after(everyMs, () => {
       this.#cancelTimer = undefined
       this.#showing = this.#showInPassing().finally(() => {
         this.#showing = undefined
@@ -88,13 +86,13 @@ export class LiveText {
   }
 
   async #showDraft(): Promise<void> {
-    const last = this.#parts().at(-1)
+    const last = (await this.#parts()).at(-1)
     if (last) await this.#options.outgoing.chat.draft(this.#draft, last)
   }
 
   async #show(urgency: Urgency): Promise<void> {
     const { outgoing } = this.#options
-    const parts = this.#parts()
+    const parts = await this.#parts()
     for (const [index, part] of parts.entries()) {
       const sent = this.#sent[index]
       if (!sent) this.#sent.push(await outgoing.post(part, urgency))
@@ -103,11 +101,9 @@ export class LiveText {
     for (const surplus of this.#sent.splice(parts.length)) await outgoing.withdraw(surplus)
   }
 
-  #parts(): Formatted[] {
-    const { clock } = this.#options
-    const begun = clock.monotonic()
-    const parts = split(renderMarkdown(this.#text)).filter((part) => !isBlank(part))
-    this.#renderingMs = clock.monotonic() - begun
-    return parts
+  #parts(): Promise<Formatted[]> {
+    const { pace, outgoing } = this.#options
+    const { tenant, signal } = outgoing.chat
+    return pace.run(tenant, signal, () => split(renderMarkdown(this.#text)).filter((part) => !isBlank(part)))
   }
 }

@@ -197,11 +197,43 @@ export function gatewaySocketAttacks(world: () => Isolation): void {
       })
       try {
         await new Bystander(pool, 'victim').during('requests without waiting', () => mallory.node(flood))
-        expect(atMost).toBeGreaterThan(1)
+        expect(atMost).toBeGreaterThan(0)
         expect(atMost).toBeLessThanOrEqual(most)
         // Whatever waited behind another is over with its connection, and counts no more.
         await expect.poll(() => running).toBe(0)
-        expect(await mallory.node(SPEAK(head('/whoami', 'connection: close'), 15_000))).toContain('mallory')
+        // What the kernel holds of the flood is read only now, and cuts once more whatever this box has open.
+        const ask = () => mallory.node(SPEAK(head('/whoami', 'connection: close'), 15_000))
+        await expect.poll(ask, { timeout: 20_000 }).toContain('mallory')
+      } finally {
+        remove()
+      }
+    })
+
+    it('cannot take the gateway from others: by bodies in chunks of one byte', async () => {
+      const flood = `
+        const { connect } = require('node:net')
+        const head = 'POST /all HTTP/1.1\\r\\nhost: g\\r\\ntransfer-encoding: chunked\\r\\n\\r\\n'
+        const crumbs = Buffer.from('1\\r\\nx\\r\\n'.repeat(10_000))
+        for (let i = 0; i < 64; i++) {
+          const socket = connect(process.env.TENANTBOX_GATEWAY, () => { socket.write(head); pour() }).on('error', () => undefined)
+          const pour = () => { while (socket.write(crumbs)); socket.once('drain', pour) }
+        }
+        setTimeout(() => process.exit(), 3000)`
+      const { mallory, pool } = world()
+      let pieces = 0
+      let bytes = 0
+      const remove = pool.serve('/all', async (request) => {
+        for await (const piece of request.body ?? []) {
+          pieces++
+          bytes += piece.byteLength
+        }
+        return new Response('all of it')
+      })
+      try {
+        const attack = () => mallory.run(['/bin/node', '-e', flood])
+        await new Bystander(pool, 'victim').during('bodies in chunks of one byte', attack)
+        expect(bytes).toBeGreaterThan(10_000)
+        expect(pieces).toBeLessThan(bytes / 100)
       } finally {
         remove()
       }

@@ -147,6 +147,22 @@ export function hostileAgentAttacks(world: () => Isolation): void {
     }
   })
 
+  it("agents that answer in the smallest pieces keep nobody else's answers", async () => {
+    const { pool } = world()
+    const habits = ['crumbs', 'blankLines', 'unknownEvents', 'emptyEvents']
+    const tenants = habits.map((habit) => `${HOSTILE}${habit}@`)
+    const hear = (tenant: string) => pool.send(tenant, 'hello', { timeout: '3s' }).text()
+    try {
+      for (const tenant of tenants) await pool.ensure(tenant)
+      const outcomes = await new Bystander(pool, 'victim').during('answers in the smallest pieces', () =>
+        Promise.allSettled(tenants.map(hear)),
+      )
+      expect(outcomes.map(({ status }) => status)).toEqual(habits.map(() => 'rejected'))
+    } finally {
+      for (const tenant of tenants) await pool.remove(tenant, { data: 'delete', leases: 'abort' })
+    }
+  })
+
   describe.concurrent('an agent that', () => {
     it.each([
       ['accepts and never answers', 'silent', 'TIMEOUT'],
