@@ -2,6 +2,7 @@ import { quietly } from '../setup/commands.mjs'
 import { ROOT } from '../setup/paths.mjs'
 import { prepareClone } from '../setup/preparation.mjs'
 import { printFailure, SetupError, step } from '../setup/terminal.mjs'
+import { links } from './documents.mjs'
 import { hostNames } from './host-names.mjs'
 import { forbiddenImports } from './imports.mjs'
 import { PUBLISHED, packedPackages } from './packages.mjs'
@@ -38,6 +39,7 @@ const CHECKS = {
   'nothing unused': tool('knip'),
   'who imports whom': forbiddenImports,
   'no registry named': hostNames,
+  'no broken link': links,
   'the packages as they are published': packedPackages,
 }
 
