@@ -3,6 +3,7 @@ import { ROOT } from '../setup/paths.mjs'
 import { prepareClone } from '../setup/preparation.mjs'
 import { printFailure, SetupError, step } from '../setup/terminal.mjs'
 import { PUBLISHED } from '../setup/workspace.mjs'
+import { links } from './documents.mjs'
 import { hostNames } from './host-names.mjs'
 import { forbiddenImports } from './imports.mjs'
 import { packedPackages } from './packages.mjs'
@@ -39,6 +40,7 @@ const CHECKS = {
   'nothing unused': tool('knip'),
   'who imports whom': forbiddenImports,
   'no registry named': hostNames,
+  'no broken link': links,
   'the packages as they are published': packedPackages,
 }
 

@@ -1,10 +1,11 @@
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { quietly } from '../setup/commands.mjs'
+import { find, quietly } from '../setup/commands.mjs'
 import { ROOT } from '../setup/paths.mjs'
+import { SetupError, step } from '../setup/terminal.mjs'
 import { PUBLISHED, readManifest } from '../setup/workspace.mjs'
-import { compileDocuments, runReadme } from './documents.mjs'
+import { modules, snippetsOf } from './snippets.mjs'
 
 const TSCONFIG = {
   compilerOptions: {
@@ -52,7 +53,7 @@ async function pack(dir, folder) {
 }
 
 /**
- * Installs the tarballs in an empty project, and tries what the documents show there.
+ * Installs the tarballs in an empty project, compiles the documents' TypeScript against them, and runs what they show whole.
  *
  * @param {string} folder
  * @param {readonly string[]} tarballs
@@ -67,6 +68,70 @@ async function useAsAUser(folder, tarballs) {
   await quietly('npm', ['install', '--no-audit', '--no-fund', '--silent', ...tarballs, ...tools], {
     cwd: project,
   })
-  await compileDocuments(project)
-  await runReadme(project)
+  for (const { name, code } of modules()) writeFileSync(join(project, name), code)
+  await quietly(join(project, 'node_modules/.bin/tsc'), ['--project', project], { cwd: project })
+  await runExamples(project)
+}
+
+/** @param {string} project */
+async function runExamples(project) {
+  const [first = ''] = snippetsOf('README.md', 'ts')
+  // On a machine without containers: the driver is the one for tests, the rest is to the letter.
+  const example = first.replace(
+    "import { docker } from '@tenantbox/core/docker'",
+    "import { memoryDriver as docker } from '@tenantbox/core/testing'",
+  )
+  await says(project, 'hello', 'node', write(project, 'example.mjs', example))
+
+  const [, bot = ''] = snippetsOf('packages/telegram/README.md', 'ts')
+  await quietly('node', [write(project, 'bot.mjs', bot)], { cwd: project })
+
+  const talk = write(project, 'talk.mjs', TALK)
+  for (const document of ['README.md', 'docs/agent-contract.md']) {
+    const [inNode = ''] = snippetsOf(document, 'js')
+    await says(project, 'You said: hello', 'node', talk, 'node', write(project, 'agent.mjs', inNode))
+    if (find('python3') === undefined) {
+      step(`the agent in Python of ${document} is not run: there is no python3`)
+      continue
+    }
+    const [inPython = ''] = snippetsOf(document, 'python')
+    await says(project, 'You said: hello', 'node', talk, 'python3', write(project, 'agent.py', inPython))
+  }
+}
+
+/** Says hello to an agent, in a process. */
+const TALK = `import { TenantPool } from '@tenantbox/core'
+import { processDriver } from '@tenantbox/core/process'
+
+const box = { image: 'none', command: process.argv.slice(2) }
+const pool = new TenantPool({ name: 'readme', driver: processDriver(), dataDir: './data', box, onClose: 'remove' })
+try {
+  process.stdout.write(await pool.send('user-42', 'hello').text())
+} finally {
+  await pool.close()
+}
+`
+
+/**
+ * @param {string} project
+ * @param {string} name
+ * @param {string} code
+ * @returns {string} its path
+ */
+function write(project, name, code) {
+  const path = join(project, name)
+  writeFileSync(path, code)
+  return path
+}
+
+/**
+ * @param {string} project
+ * @param {string} expected the last that the command prints
+ * @param {string[]} command
+ */
+async function says(project, expected, ...command) {
+  const [program = '', ...args] = command
+  const said = await quietly(program, args, { cwd: project })
+  if (!said.endsWith(expected))
+    throw new SetupError(`${command.join(' ')} printed ${JSON.stringify(said)}, not ${expected}.`)
 }

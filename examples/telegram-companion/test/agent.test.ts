@@ -52,6 +52,23 @@ describe('the agent, offline', { timeout: 60_000 }, () => {
     expect(await say(pool, 'delete reminder 7')).toContain('no reminder 7')
   })
 
+  it.each([
+    ['remind me yesterday at 9 to call mum', 'That time has passed already.'],
+    ['remind me in -5 minutes to call mum', 'That time has passed already.'],
+    ['remind me every month to pay rent', 'When, and of what? For example'],
+    ['remind me in 99999999999 minutes to rest', 'When, and of what? For example'],
+    ['remind me', 'When, and of what? For example'],
+    ['delete reminder 0', 'There is no reminder 0.'],
+    ['my time zone is Berlin', 'They are written like Europe/Berlin.'],
+    ['recuérdame en 5 minutos que llame a mamá', 'Ask for help to see which.'],
+    ['提醒我五分钟后打电话', 'Ask for help to see which.'],
+  ])('says kindly what it cannot do, and does nothing: %s', async (words, answer) => {
+    const pool = await processPool(agent())
+    expect(await say(pool, words)).toContain(answer)
+    const { workspace } = await notebookOf(pool)
+    expect(await workspace.schedules.list()).toEqual([])
+  })
+
   it('does nothing twice for a message that is delivered twice', async () => {
     const pool = await processPool(agent())
     const first = await say(pool, 'remind me in 2 minutes to stretch', 'm1')

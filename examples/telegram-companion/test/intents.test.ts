@@ -16,6 +16,7 @@ describe('what the user wants', () => {
     ['my notes', { kind: 'list-notes' }],
     ['forget about my cat', { kind: 'forget', words: 'my cat' }],
     ['remind me in 2 minutes to stretch', { kind: 'remind', words: 'in 2 minutes to stretch' }],
+    ['could you please remind me at 9 to run', { kind: 'remind', words: 'at 9 to run' }],
     ['reminders', { kind: 'list-reminders' }],
     ['what are my reminders?', { kind: 'list-reminders' }],
     ['list my reminders', { kind: 'list-reminders' }],

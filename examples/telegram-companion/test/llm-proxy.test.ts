@@ -6,11 +6,16 @@ import { begin, fails, type ModelServer, modelServer, says } from './support/mod
 const KEY = 'sk-the-key-of-the-gateway'
 const ASKED = { model: 'test-model', messages: [{ role: 'user', content: 'hi' }] }
 
-function proxyTo(baseUrl: string, limits: BudgetLimits = {}, now: () => number = Date.now) {
+function proxyTo(
+  baseUrl: string,
+  limits: BudgetLimits = {},
+  now: () => number = Date.now,
+  deadline?: () => AbortSignal,
+) {
   const troubles: string[] = []
   const access = { baseUrl, key: KEY, model: 'test-model' }
   const onTrouble = ({ code }: { code: string }): void => void troubles.push(code)
-  const handler = llmProxy({ access, budget: new Budget(now, limits), onTrouble })
+  const handler = llmProxy({ access, budget: new Budget(now, limits), onTrouble, deadline })
   const ask = async (
     body: unknown = ASKED,
     path = '/llm/chat/completions',
@@ -57,7 +62,7 @@ describe('the way to the model', () => {
     const server = await modelServer(fails(401, `{"error":"Incorrect API key provided: ${KEY}"}`))
     const { ask, troubles } = proxyTo(server.baseUrl)
     const response = await ask()
-    expect(response.status).toBe(502)
+    expect(response.status).toBe(424)
     expect(await response.text()).not.toContain(KEY)
     expect(JSON.stringify([...response.headers])).not.toContain(KEY)
     expect(troubles).toEqual(['model_refused'])
@@ -86,6 +91,28 @@ describe('the way to the model', () => {
     })
     const response = await proxyTo(server.baseUrl).ask()
     expect([response.status, response.headers.get('retry-after')]).toEqual([429, '7'])
+  })
+
+  it('gives up on an endpoint that does not begin, and gives the budget back', async () => {
+    const late = new AbortController()
+    const server = await modelServer(() => late.abort())
+    const { ask, troubles } = proxyTo(server.baseUrl, { atOnce: 1 }, Date.now, () => late.signal)
+    expect((await ask()).status).toBe(502)
+    expect((await ask()).status).toBe(502)
+    expect(troubles).toEqual(['model_unreachable', 'model_unreachable'])
+  })
+
+  it('ends an answer that falls silent in the middle, and gives the budget back', async () => {
+    let late = new AbortController()
+    const server = await modelServer((response) => begin(response, { content: 'Hel' }))
+    const { ask } = proxyTo(server.baseUrl, { atOnce: 1 }, Date.now, () => late.signal)
+    for (let attempt = 0; attempt < 2; attempt++) {
+      late = new AbortController()
+      const response = await ask()
+      expect(response.status).toBe(200)
+      late.abort()
+      await expect(response.text()).rejects.toThrow()
+    }
   })
 
   it('cuts an answer without end', async () => {

@@ -22,12 +22,13 @@ const MODEL = 'test-model'
 const agent = useAgent()
 
 /** A pool whose agents think with the model. */
-async function thinking(server: ModelServer): Promise<TenantPool> {
+async function thinking(server: ModelServer, deadline?: () => AbortSignal): Promise<TenantPool> {
   const env = { COMPANION_MODEL: MODEL }
   const command = [process.execPath, `${agent()}/agent.mjs`]
   const pool = await processPool(agent(), { box: { image: 'none', command, env } })
   const access = { baseUrl: server.baseUrl, key: KEY, model: MODEL }
-  pool.serve('/llm', llmProxy({ access, budget: new Budget(Date.now), onTrouble: () => {} }))
+  const budget = new Budget(Date.now)
+  pool.serve('/llm', llmProxy({ access, budget, onTrouble: () => {}, deadline }))
   return pool
 }
 
@@ -121,12 +122,27 @@ describe('the agent with a model', { timeout: 60_000 }, () => {
     ['breaks off', breaksOff, true],
     ['stops short', (response) => void response.end('data: {"choices":[]}\n\n'), true],
     ['talks nonsense', (response) => void response.end('data: {nonsense\n\n'), true],
+    ['reports an error in place of an answer', (response) => void response.end('{"error":{}}'), true],
+    ['says nothing', says(''), true],
+    ['does not take the key', fails(401), false],
+    ['is not there by that name', fails(404), false],
   ]
   it.each(failures)('says so when the model %s', async (_what, reply, retryable) => {
     const pool = await thinking(await modelServer(reply))
     expect((await eventsOf(ask(pool, 'hi'))).at(-1)).toMatchObject({ type: 'error', retryable })
     const entries = await (await notebookOf(pool)).workspace.session.tail(1)
     expect(entries).toMatchObject([{ role: 'assistant', state: 'failed' }])
+  })
+
+  it('does not wait for ever for a model that falls silent', async () => {
+    const late = new AbortController()
+    const server = await modelServer((response) => begin(response, { content: 'Hel' }))
+    const events: AgentEvent[] = []
+    for await (const event of ask(await thinking(server, () => late.signal), 'hi')) {
+      events.push(event)
+      late.abort()
+    }
+    expect(events).toMatchObject([{ type: 'text' }, { type: 'error', retryable: true }])
   })
 
   it('stops asking when the answer is cancelled, keeps what there was, and is ready for more', async () => {

@@ -25,16 +25,54 @@ describe('what stands after "remind me"', () => {
     ['every 2 hours to drink', 'drink', { every: '2h' }],
     ['every hour to drink', 'drink', { every: '1h' }],
     ['every 10 minutes to blink', 'blink', { every: '10m' }],
+    ['each Monday at 9 to run', 'run', { cron: '0 9 * * 1' }],
+    ['on Mondays at 9 to run', 'run', { cron: '0 9 * * 1' }],
+    ['weekdays at 9 a.m. to stand up', 'stand up', { cron: '0 9 * * 1-5' }],
+    ['daily at 9 to stand up', 'stand up', { cron: '0 9 * * *' }],
+    ['at 7 every weekday to stand up', 'stand up', { cron: '0 7 * * 1-5' }],
+    ["every weekday at 9 o'clock to stand up", 'stand up', { cron: '0 9 * * 1-5' }],
+    ['every mon, wed and fri at 7 to run', 'run', { cron: '0 7 * * 1,3,5' }],
+    ['every monday morning to run', 'run', { cron: '0 8 * * 1' }],
+    ['every sunday evening at 7 to call', 'call', { cron: '0 19 * * 0' }],
+    ['at noon to eat', 'eat', { at: '2026-11-29T12:00:00' }],
+    ['tomorrow at 18:00 to check every door', 'check every door', { at: '2026-11-29T18:00:00' }],
+    ['at 9 to give each cat its food', 'give each cat its food', { at: '2026-11-29T09:00:00' }],
+    ['yesterday at 9 to call', 'call', { at: '2026-11-27T09:00:00' }],
   ])('%s', (words, text, when) => {
     expect(parseRequest(words, SATURDAY, 'Europe/Berlin')).toEqual({ text, when })
   })
 
-  it.each(['to be kind', '', 'tomorrow at 9', 'every 0 minutes to blink', 'every day at 25 to eat'])(
-    'tells no time, or nothing to be reminded of: %s',
-    (words) => {
-      expect(parseRequest(words, SATURDAY, 'UTC')).toBeUndefined()
-    },
-  )
+  it.each([
+    'to be kind',
+    '',
+    'tomorrow at 9',
+    'every 0 minutes to blink',
+    'every day at 25 to eat',
+    'at 25:00 to eat',
+    'on 31 February to pay',
+    'in 99999999999 minutes to rest',
+    'in 5 Minuten zu gehen',
+  ])('tells no time, or nothing to be reminded of: %s', (words) => {
+    expect(parseRequest(words, SATURDAY, 'UTC')).toBeUndefined()
+  })
+
+  it.each([
+    'every month to pay',
+    'every year on 5 May to congratulate',
+    'every other day to water the plants',
+    'every 1st of the month at 9 to pay',
+    'every working day at 9 to stand up',
+    'every Monday through Friday at 9 to stand up',
+    'every monday-friday at 9 to stand up',
+    'every tuesday at half past nine to run',
+    'every day at 9 and at 17 to eat',
+    'every day at 9 until Friday to eat',
+    'every 2 days at 9 to water the plants',
+    'at 9 every 2 days to water the plants',
+    'every hour from 9 to drink',
+  ])('is a rule that is not understood to its end, of which half would be wrong: %s', (words) => {
+    expect(parseRequest(words, SATURDAY, 'UTC')).toBeUndefined()
+  })
 
   it('finds every time of day in every rule, on either side of what is wanted', () => {
     const days = fc.constantFrom('day', 'weekday', 'Monday', 'sunday', 'tuesday and friday')

@@ -27,7 +27,19 @@ export function readJson(path: string): unknown {
 /** Replaces the file whole or not at all, and survives a power cut. */
 export async function writeAtomically(path: string, text: string): Promise<void> {
   const temporary = `${path}.${randomUUID()}`
-  const file = await open(temporary, 'wx', 0o600)
+  await writeDurably(temporary, text)
+  try {
+    await rename(temporary, path)
+  } catch (error) {
+    await unlink(temporary)
+    throw error
+  }
+  await syncDirectory(dirname(path))
+}
+
+/** Writes a new file, and has the disk keep it. Nothing is left of one that failed. */
+export async function writeDurably(path: string, text: string): Promise<void> {
+  const file = await open(path, 'wx', 0o600)
   try {
     try {
       await file.writeFile(text)
@@ -35,12 +47,10 @@ export async function writeAtomically(path: string, text: string): Promise<void>
     } finally {
       await file.close()
     }
-    await rename(temporary, path)
   } catch (error) {
-    await unlink(temporary)
+    await unlink(path)
     throw error
   }
-  await syncDirectory(dirname(path))
 }
 
 /** Makes the names in a folder survive a power cut. */

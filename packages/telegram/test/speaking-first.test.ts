@@ -5,7 +5,7 @@ import type { AgentEvent } from '@tenantbox/core'
 import { testClock } from '@tenantbox/core/testing'
 import { Workspace } from '@tenantbox/workspace'
 import { expect, test } from 'vitest'
-import { passTimeUntil } from './support/clock.js'
+import { passTimeUntil } from '../../core/test/pass-time.js'
 import { running, setup } from './support/setup.js'
 
 const done: AgentEvent = { type: 'done' }

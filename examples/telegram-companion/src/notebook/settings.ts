@@ -19,8 +19,10 @@ export class Settings {
 
   async setTimezone(zone: string): Promise<void> {
     const line = `- Time zone: ${zone}`
-    if ((await this.timezone()) === undefined) await this.#workspace.memory.append(SECTION, line)
-    else await this.#workspace.memory.edit((text) => text.replace(ZONE_LINE, line))
+    // Also in the place of one that names no zone: people may edit the file, and the first line counts.
+    const section = (await this.#workspace.memory.section(SECTION)) ?? ''
+    if (ZONE_LINE.test(section)) await this.#workspace.memory.edit((text) => text.replace(ZONE_LINE, line))
+    else await this.#workspace.memory.append(SECTION, line)
   }
 }
 

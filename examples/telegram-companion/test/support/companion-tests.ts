@@ -8,7 +8,7 @@ import { Api } from 'grammy'
 import { expect, it } from 'vitest'
 import { Notebook } from '../../src/notebook/notebook.js'
 import { type Boxes, companionWorld } from './companion-world.js'
-import { calls, modelServer, says } from './model-server.js'
+import { calls, fails, modelServer, says } from './model-server.js'
 
 /** On a busy machine. */
 const IN_TIME = { timeout: 20_000 }
@@ -113,6 +113,18 @@ export function companionTests(boxes: () => Boxes): void {
     expect(inside.stdout).toContain('COMPANION_MODEL=test-model')
     expect(inside.stdout).not.toContain(key)
     expect(world.lines.join('\n')).not.toMatch(/tea|sk-the-key/)
+  })
+
+  it('says at once that its model refuses, and tries again where that may help', async () => {
+    const server = await modelServer(fails(401), fails(429), says('Here I am.'))
+    const model = { baseUrl: server.baseUrl, key: 'sk-key', model: 'test-model' }
+    const { telegram, ask } = await companionWorld(boxes(), { model })
+    const anna = telegram.chat(1001)
+    expect(await ask(anna, 'hello?', /refuses/)).toBe(
+      'My model refuses to answer. Please tell whoever runs me.',
+    )
+    expect(await ask(anna, 'and now?', /Here/)).toBe('Here I am.')
+    expect(server.asked).toHaveLength(3)
   })
 
   it('stops the answer that it is giving', async () => {

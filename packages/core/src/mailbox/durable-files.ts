@@ -1,7 +1,7 @@
 import { constants } from 'node:fs'
 import { link, mkdir, open, readdir, rename, stat, truncate, unlink } from 'node:fs/promises'
 import { errnoOf } from '../errno.js'
-import { syncDirectory } from '../json-file.js'
+import { syncDirectory, writeDurably } from '../json-file.js'
 
 /** The steps that a mailbox is made of; a test halts between any two. */
 export interface DurableFiles {
@@ -35,20 +35,7 @@ export const durableFiles: DurableFiles = {
       throw error
     }
   },
-  async write(path, text) {
-    const file = await open(path, 'wx', 0o600)
-    try {
-      try {
-        await file.writeFile(text)
-        await file.sync()
-      } finally {
-        await file.close()
-      }
-    } catch (error) {
-      await unlink(path)
-      throw error
-    }
-  },
+  write: writeDurably,
   async read(path, maxBytes) {
     try {
       await using file = await open(path, NO_FOLLOW)

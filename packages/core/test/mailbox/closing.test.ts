@@ -2,7 +2,8 @@ import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it, vi } from 'vitest'
 import { testClock } from '../../src/testing/index.js'
-import { failure, of, passTimeUntil, setup } from '../pool/helpers.js'
+import { passTimeUntil } from '../pass-time.js'
+import { failure, of, setup } from '../pool/helpers.js'
 import { deferred, ids, watch } from './helpers.js'
 
 const nothing = async (): Promise<void> => {}

@@ -3,7 +3,8 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { TenantBoxError } from '../../src/index.js'
 import { testClock } from '../../src/testing/index.js'
-import { passTimeUntil, setup } from '../pool/helpers.js'
+import { passTimeUntil } from '../pass-time.js'
+import { setup } from '../pool/helpers.js'
 import { deferred, ids, watch } from './helpers.js'
 
 const MINUTE = 60_000

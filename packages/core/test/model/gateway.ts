@@ -1,21 +1,10 @@
 import { slugOf } from '../../src/identity.js'
 import { type TenantBox, TenantPool } from '../../src/index.js'
 import type { MemoryDriver } from '../../src/testing/index.js'
+import { POOL_EVENTS } from '../pool-events.js'
 import { LEASE_TIMEOUT, QUEUE_TIMEOUT, STOP_AFTER, WAKE_TIMEOUT } from './conditions.js'
 import type { HostProcess } from './host.js'
 import type { World } from './world.js'
-
-const EVENTS = [
-  'transition',
-  'ready',
-  'lease',
-  'queue',
-  'pull',
-  'engine',
-  'lock',
-  'quota',
-  'warning',
-] as const
 
 /** One process with a pool. */
 export class Gateway {
@@ -100,7 +89,7 @@ export class Gateway {
     const { watchers, conditions } = this.#world
     // The app's own, before those that look: what it throws must not keep others from hearing.
     if (conditions.callbacks === 'throw')
-      for (const event of EVENTS)
+      for (const event of POOL_EVENTS)
         this.pool.on(event, () => {
           throw new AppError()
         })

@@ -1,7 +1,8 @@
 import { setImmediate } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { testClock } from '../../src/testing/index.js'
-import { failure, next, of, passTimeUntil, path, setup } from './helpers.js'
+import { passTimeUntil } from '../pass-time.js'
+import { failure, next, of, path, setup } from './helpers.js'
 
 const live = (states: readonly string[]): number =>
   states.filter((state) => state === 'running' || state === 'paused').length

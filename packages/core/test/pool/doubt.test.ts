@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { testClock } from '../../src/testing/index.js'
-import { failure, next, of, passTimeUntil, path, setup } from './helpers.js'
+import { passTimeUntil } from '../pass-time.js'
+import { failure, next, of, path, setup } from './helpers.js'
 
 describe('a start that failed and worked all the same', () => {
   it('is found out at once, so that its box sleeps when it is idle', async () => {

@@ -10,7 +10,8 @@ import {
   type PoolOptions,
   TenantPool,
 } from '../../src/index.js'
-import { MemoryEngine, type MemoryOptions, type TestClock } from '../../src/testing/index.js'
+import { MemoryEngine, type MemoryOptions } from '../../src/testing/index.js'
+import { POOL_EVENTS } from '../pool-events.js'
 
 const cleanups: (() => Promise<unknown> | unknown)[] = []
 
@@ -42,17 +43,7 @@ export async function setup(options: Partial<PoolOptions> = {}, memory: MemoryOp
       ...options,
       ...more,
     })
-    for (const event of [
-      'transition',
-      'ready',
-      'lease',
-      'queue',
-      'pull',
-      'engine',
-      'lock',
-      'quota',
-      'warning',
-    ] as const)
+    for (const event of POOL_EVENTS)
       pool.on(event, (payload) => events.push({ event, payload } as Setup['events'][number]))
     cleanups.push(() => pool.close({ drain: 0 }))
     return pool
@@ -92,15 +83,4 @@ export function next<K extends keyof PoolEvents>(
       resolve(event)
     })
   })
-}
-
-/** For what waits by turns for time and for real files: lets time pass until `promise` settles. */
-export async function passTimeUntil<T>(promise: Promise<T>, clock: TestClock): Promise<T> {
-  let settled = false
-  const done = (): void => {
-    settled = true
-  }
-  promise.then(done, done)
-  while (!settled) await clock.advance(100)
-  return promise
 }

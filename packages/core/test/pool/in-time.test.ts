@@ -2,7 +2,8 @@ import { access } from 'node:fs/promises'
 import { describe, expect, it } from 'vitest'
 import { TenantBoxError } from '../../src/index.js'
 import { testClock } from '../../src/testing/index.js'
-import { failure, next, of, passTimeUntil, path, setup } from './helpers.js'
+import { passTimeUntil } from '../pass-time.js'
+import { failure, next, of, path, setup } from './helpers.js'
 
 describe('a caller’s timeout', () => {
   it('counts from the call, also while the pool is still being opened', async () => {

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { TenantBoxError } from '../../src/index.js'
 import { testClock } from '../../src/testing/index.js'
-import { failure, next, of, passTimeUntil, setup } from './helpers.js'
+import { passTimeUntil } from '../pass-time.js'
+import { failure, next, of, setup } from './helpers.js'
 
 describe('an engine that is away', () => {
   it.each(['pause', 'stop', 'remove', 'refresh'] as const)('is waited for by %s', async (act) => {

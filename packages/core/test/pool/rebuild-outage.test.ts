@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { testClock } from '../../src/testing/index.js'
-import { next, of, passTimeUntil, setup } from './helpers.js'
+import { passTimeUntil } from '../pass-time.js'
+import { next, of, setup } from './helpers.js'
 
 describe('an engine lost in the middle of a rebuild', () => {
   it.each(

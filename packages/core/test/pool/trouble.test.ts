@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { TenantBoxError } from '../../src/index.js'
 import { testClock } from '../../src/testing/index.js'
-import { failure, next, of, passTimeUntil, path, setup } from './helpers.js'
+import { passTimeUntil } from '../pass-time.js'
+import { failure, next, of, path, setup } from './helpers.js'
 
 describe('a box that does not come up', () => {
   it('says how its process ended', async () => {

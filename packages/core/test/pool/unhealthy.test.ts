@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest'
 import { isTenantBoxError } from '../../src/index.js'
 import { MISSED_DEADLINES } from '../../src/leasing.js'
 import { testClock } from '../../src/testing/index.js'
-import { failure, next, of, passTimeUntil, path, setup } from './helpers.js'
+import { passTimeUntil } from '../pass-time.js'
+import { failure, next, of, path, setup } from './helpers.js'
 
 /** A pool whose agents take requests to `/hang` and never answer them. */
 async function hanging({ firstByte = '1m' }: { firstByte?: '1m' | '1s' } = {}) {

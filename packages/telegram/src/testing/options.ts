@@ -1,5 +1,5 @@
 import type { Clock } from '@tenantbox/core'
-import { systemClock } from './clock.js'
+import { systemClock } from '../common/clock.js'
 import type { RateLimits } from './rate-limits.js'
 
 export interface BotApiServerOptions {

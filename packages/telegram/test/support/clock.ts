@@ -1,16 +1,4 @@
 import type { Clock } from '@tenantbox/core'
-import type { TestClock } from '@tenantbox/core/testing'
-
-/** Lets time pass until the promise has settled; what takes real time meanwhile is given the event loop. */
-export async function passTimeUntil<T>(promise: Promise<T>, clock: TestClock): Promise<T> {
-  let settled = false
-  const done = (): void => {
-    settled = true
-  }
-  promise.then(done, done)
-  while (!settled) await clock.advance(100)
-  return promise
-}
 
 /** The system's clock, which a test can have leap forward: what is due by then is done at once. */
 export function leapingClock(): Clock & { leap(ms: number): void } {

@@ -58,7 +58,8 @@ function deltaOf(data: string): ChatDelta {
 function refusal(status: number): BrainError {
   if (status === 429)
     return new BrainError('My model has too much to do. Please try again in a minute.', { retryable: true })
-  return new BrainError('My model does not answer just now.', { retryable: status >= 500 })
+  if (status >= 500) return new BrainError('My model does not answer just now.', { retryable: true })
+  return new BrainError('My model refuses to answer. Please tell whoever runs me.', { retryable: false })
 }
 
 function broken(cause?: unknown): BrainError {

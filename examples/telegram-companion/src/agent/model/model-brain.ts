@@ -37,6 +37,7 @@ async function* answer(model: string, gateway: string, turn: Turn): AsyncGenerat
     { role: 'user', content: withFiles(message) },
   ]
   let calls = 0
+  let hasSpoken = false
   for (let round = 0; round < MOST_ROUNDS; round++) {
     const reply = new Reply()
     for await (const delta of streamChat(
@@ -47,8 +48,12 @@ async function* answer(model: string, gateway: string, turn: Turn): AsyncGenerat
       reply.add(delta)
       if (delta.content) yield { type: 'text', text: delta.content }
     }
+    hasSpoken ||= reply.text.trim() !== ''
     const wanted = reply.toolCalls()
-    if (wanted.length === 0) return
+    if (wanted.length === 0) {
+      if (!hasSpoken) throw new BrainError('My model said nothing.', { retryable: true })
+      return
+    }
     messages.push({ role: 'assistant', content: reply.text || null, tool_calls: wanted })
     for (const call of wanted) {
       if (++calls > MOST_CALLS)

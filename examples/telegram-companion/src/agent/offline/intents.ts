@@ -15,7 +15,10 @@ const RULES: readonly Rule[] = [
   [/^(?:hi|hello|hey|good (?:morning|evening|afternoon))\b[\s\w]{0,20}[!.]*$/i, () => ({ kind: 'greet' })],
   [/^(?:thanks|thank you|thx|cheers)\b[\s\w]{0,30}[!.]*$/i, () => ({ kind: 'thank' })],
   [/^(?:help|what can you do)\b/i, () => ({ kind: 'help' })],
-  [/^(?:please\s+)?remind me\b\s*(.*)$/is, (words) => ({ kind: 'remind', words })],
+  [
+    /^(?:(?:can|could|would|will) you\s+)?(?:please\s+)?remind me\b\s*(.*)$/is,
+    (words) => ({ kind: 'remind', words }),
+  ],
   [
     /^(?:please\s+)?remember\b[\s,:]+(?:that\s+)?(.+)$/is,
     (note) => ({ kind: 'remember', note: undotted(note) }),

@@ -8,7 +8,7 @@ export interface Request {
   readonly when: When
 }
 
-const DAYS = ['sunday', 'monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday']
+const WEEK = ['sun', 'mon', 'tue', 'wed', 'thu', 'fri', 'sat']
 const DAY_RULES: Readonly<Record<string, string>> = {
   day: '*',
   morning: '*',
@@ -21,15 +21,27 @@ const USUAL_TIMES: Readonly<Record<string, string>> = { morning: '08:00', evenin
 const NAMED_TIMES: Readonly<Record<string, string>> = { noon: '12:00', midnight: '00:00' }
 const UNIT = /^(minute|min|hour|hr|day|week)s?$/
 
-const DAY = `(?:${[...Object.keys(DAY_RULES), ...DAYS].join('|')})`
-const TIME = '(?:at\\s+)?(\\d{1,2}(?:[:.]\\d{2})?\\s*(?:am|pm)?|noon|midnight)\\b'
+const DAY_OF_WEEK = '(?:sun|mon|tue(?:s)?|wed(?:nes)?|thu(?:rs?)?|fri|sat(?:ur)?)(?:day)?'
+const DAY = `(?:${Object.keys(DAY_RULES).join('|')}|${DAY_OF_WEEK})s?\\b`
+const SPAN = '(?:minute|min|hour|hr|week|month|year)s?\\b'
+const CLOCK = "(\\d{1,2}(?:[:.]\\d{2})?(?:\\s*[ap]\\.?m\\.?|\\s*o['’]clock)?|noon|midnight)(?!\\w)"
+const AT_BEFORE = `(?:\\bat\\s+${CLOCK}\\s+)?`
 const ON_DAYS = new RegExp(
-  `\\bevery\\s+(${DAY}s?(?:(?:\\s*,\\s*|\\s+and\\s+)${DAY}s?)*)(?:\\s+${TIME})?`,
+  `${AT_BEFORE}\\bevery\\s+(${DAY}(?:(?:\\s*,\\s*(?:and\\s+)?|\\s+and\\s+)${DAY})*)(?:\\s+(morning|evening|night)\\b)?(?:\\s+(?:at\\s+)?${CLOCK})?`,
   'i',
 )
-const EVERY = /\bevery\s+(?:(\d{1,4})\s+)?(minutes?|mins?|hours?|hrs?|days?|weeks?)\b/i
+const EVERY = new RegExp(
+  `${AT_BEFORE}\\bevery\\s+(?:(\\d{1,4})\\s+)?(minutes?|mins?|hours?|hrs?|days?|weeks?)\\b`,
+  'i',
+)
 /** Told to come again and again, whether or not we understand when. */
-const RULE = new RegExp(`\\bevery\\s+(?:\\d|${DAY}|minute|min|hour|hr|week)`, 'i')
+const RULE = new RegExp(
+  `\\bevery\\s+(?:\\d|(?:(?:other|second|third|few|working|business|single)\\s+)?(?:${DAY}|${SPAN}))`,
+  'i',
+)
+/** Behind a rule: more of it, which we do not understand. */
+const MORE_OF_RULE =
+  /^\s*(?:[-–]|(?:and|or|at|on|in|from|starting|until|till|through|except|but)\b|to\s+\w+day\b)/i
 
 /**
  * Takes "in 2 minutes to stretch", "to call mum tomorrow at 18:00" or "every weekday at 9 to stand up" apart: what stands
@@ -38,10 +50,19 @@ const RULE = new RegExp(`\\bevery\\s+(?:\\d|${DAY}|minute|min|hour|hr|week)`, 'i
  * @param timezone in which the user counts
  */
 export function parseRequest(words: string, now: Date, timezone: string): Request | undefined {
-  const found = RULE.test(words) ? again(words) : once(words, now, timezone)
+  const said = withEvery(words)
+  const found = RULE.test(said) ? again(said) : once(said, now, timezone)
   if (!found) return undefined
-  const text = tidy(`${words.slice(0, found.index)} ${words.slice(found.index + found.length)}`)
+  const text = tidy(`${said.slice(0, found.index)} ${said.slice(found.index + found.length)}`)
   return text === '' ? undefined : { text, when: found.when }
+}
+
+/** "each Monday", "on Mondays at 9" and "daily at 9" in the one way in which rules are written here. */
+function withEvery(words: string): string {
+  return words
+    .replace(new RegExp(`\\beach(?=\\s+(?:${DAY}|${SPAN}))`, 'gi'), 'every')
+    .replace(new RegExp(`\\b(?:on\\s+)?((?:weekday|weekend|${DAY_OF_WEEK})s)(?=\\s+at\\b)`, 'gi'), 'every $1')
+    .replace(/\bdaily(?=\s+at\b)/gi, 'every day')
 }
 
 interface Found {
@@ -50,35 +71,40 @@ interface Found {
   readonly when: When
 }
 
+/** A rule is understood to its end, or not at all: half of it would come at the wrong time. */
 function again(words: string): Found | undefined {
   const match = ON_DAYS.exec(words)
-  return match ? onDays(match) : everySoOften(words)
+  const found = match ? onDays(match) : everySoOften(words)
+  return found && !MORE_OF_RULE.test(words.slice(found.index + found.length)) ? found : undefined
 }
 
 function onDays(match: RegExpExecArray): Found | undefined {
-  const [whole, names = '', told] = match
+  const [whole, before, names = '', partOfDay, behind] = match
   const days = names
     .toLowerCase()
-    .split(/\s*,\s*|\s+and\s+/)
+    .split(/\s*,\s*(?:and\s+)?|\s+and\s+/)
     .map((name) => name.replace(/s$/, ''))
   const [first = ''] = days
-  const time = timeOf(told ?? USUAL_TIMES[first] ?? '09:00')
-  if (!time) return undefined
-  const rule = [...new Set(days.map((day) => DAY_RULES[day] ?? String(DAYS.indexOf(day))))].join(',')
-  const dayField = rule.includes('*') ? '*' : rule
+  const part = partOfDay?.toLowerCase() ?? first
+  const time = timeOf(before ?? behind ?? USUAL_TIMES[part] ?? '09:00')
+  if (!time || (before !== undefined && behind !== undefined)) return undefined
+  // "every evening at 7"
+  const isLate = (part === 'evening' || part === 'night') && time.hour >= 6 && time.hour < 12
+  const hour = isLate ? time.hour + 12 : time.hour
+  const rule = [...new Set(days.map((day) => DAY_RULES[day] ?? String(WEEK.indexOf(day.slice(0, 3)))))]
   return {
     index: match.index,
     length: whole.length,
-    when: { cron: `${time.minute} ${time.hour} * * ${dayField}` },
+    when: { cron: `${time.minute} ${hour} * * ${rule.includes('*') ? '*' : rule.join(',')}` },
   }
 }
 
 function everySoOften(words: string): Found | undefined {
   const match = EVERY.exec(words)
   if (!match) return undefined
-  const [whole, count = '1', name = ''] = match
+  const [whole, before, count = '1', name = ''] = match
   const [, unit = ''] = UNIT.exec(name.toLowerCase()) ?? []
-  if (Number(count) === 0) return undefined
+  if (Number(count) === 0 || before !== undefined) return undefined
   return { index: match.index, length: whole.length, when: { every: `${Number(count)}${unit[0]}` } }
 }
 
@@ -87,11 +113,15 @@ function once(words: string, now: Date, timezone: string): Found | undefined {
   const said = words.replace(/\b(?:the )?day after tomorrow\b/gi, (all) => 'in 2 days'.padEnd(all.length))
   const reference = { instant: now, timezone: offsetOf(timezone, now) }
   const [result] = parse(said, reference, { forwardDate: true })
-  if (!result) return undefined
+  if (!result || result.start.date().getUTCFullYear() > 9999) return undefined
   const { start, index, text } = result
   const isInstant = start.isCertain('timezoneOffset')
   const at = isInstant ? start.date().toISOString() : localTime(start)
-  return { index, length: text.length, when: { at } }
+  // "at noon", "on 12/05": chrono leaves the word before.
+  const [before = ''] = /^(?:\d|noon|midnight)/i.test(text)
+    ? (/\b(?:at|on)\s+$/i.exec(words.slice(0, index)) ?? [])
+    : []
+  return { index: index - before.length, length: before.length + text.length, when: { at } }
 }
 
 /** Wall clock, without an offset: what clocks change until then is the scheduler's to know. */
@@ -113,9 +143,9 @@ function offsetOf(timezone: string, at: Date): number {
 function timeOf(told: string): { hour: number; minute: number } | undefined {
   const named = NAMED_TIMES[told.toLowerCase()] ?? told
   const [, hours = '', minutes = '0', half] =
-    /^(\d{1,2})(?:[:.](\d{2}))?\s*(am|pm)?$/i.exec(named.trim()) ?? []
+    /^(\d{1,2})(?:[:.](\d{2}))?\s*(?:([ap])\.?m\.?|o['’]clock)?$/i.exec(named) ?? []
   const minute = Number(minutes)
-  const hour = half ? (Number(hours) % 12) + (half.toLowerCase() === 'pm' ? 12 : 0) : Number(hours)
+  const hour = half ? (Number(hours) % 12) + (half.toLowerCase() === 'p' ? 12 : 0) : Number(hours)
   return hours === '' || hour > 23 || minute > 59 ? undefined : { hour, minute }
 }
 

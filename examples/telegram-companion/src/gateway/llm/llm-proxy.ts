@@ -16,6 +16,8 @@ export interface LlmProxyOptions {
   readonly budget: Budget
   /** Told of each refusal and failure, never of what was asked or answered. */
   readonly onTrouble: (trouble: { tenant: string; code: string }) => void
+  /** Aborts an answer that takes too long. @default five minutes from now */
+  readonly deadline?: (() => AbortSignal) | undefined
 }
 
 const PATH = '/llm/chat/completions'
@@ -26,7 +28,8 @@ const LONGEST_WAIT_MS = 5 * 60_000
  * What boxes reach under `/llm`: one path and one model, within a budget. The key is added here, and nothing of the
  * endpoint's own error messages is passed on, as some repeat the key.
  */
-export function llmProxy({ access, budget, onTrouble }: LlmProxyOptions): GatewayHandler {
+export function llmProxy({ access, budget, onTrouble, deadline }: LlmProxyOptions): GatewayHandler {
+  const inTime = deadline ?? (() => AbortSignal.timeout(LONGEST_WAIT_MS))
   return async (request, { tenant, signal }) => {
     try {
       if (request.method !== 'POST' || new URL(request.url).pathname !== PATH)
@@ -36,7 +39,7 @@ export function llmProxy({ access, budget, onTrouble }: LlmProxyOptions): Gatewa
       if (typeof taken === 'number') throw new Refusal(429, 'budget_exceeded', taken)
       signal.addEventListener('abort', taken, { once: true })
       try {
-        return await ask(access, body, signal, taken)
+        return await ask(access, body, AbortSignal.any([signal, inTime()]), taken)
       } catch (error) {
         taken()
         throw error
@@ -64,7 +67,7 @@ async function ask(
     body,
     // A redirect would carry the request elsewhere.
     redirect: 'error',
-    signal: AbortSignal.any([signal, AbortSignal.timeout(LONGEST_WAIT_MS)]),
+    signal,
   })
   if (!answer.ok || !answer.body) {
     await answer.body?.cancel()
@@ -100,7 +103,7 @@ function bounded(body: ReadableStream<Uint8Array>, done: () => void): ReadableSt
 
 function upstreamRefusal(status: number, retryAfter: string | null): Refusal {
   if (status === 429) return new Refusal(429, 'model_busy', Number(retryAfter ?? 1) * 1_000 || 1_000)
-  // A wrong key or address is the app's affair: the box can do nothing about it.
-  if (status < 500) return new Refusal(502, 'model_refused')
+  // A wrong key, name or address is the app's affair: neither the box nor time mends it.
+  if (status < 500 && status !== 408) return new Refusal(424, 'model_refused')
   return new Refusal(502, 'model_failed')
 }
