@@ -22,6 +22,8 @@ export interface ErrorDetails {
   OVER_QUOTA: { bytes: number; limit: number }
   MAILBOX_FULL: { depth: number; limit: number; bound: 'tenant' | 'total' }
   NOT_STORED: { errno: string | undefined }
+  /** For a mailbox's handler to throw: what it needs besides the box is not to be reached now. */
+  SERVICE_UNAVAILABLE: { service: string }
 }
 
 export type ErrorCode = keyof ErrorDetails
@@ -46,6 +48,7 @@ const RETRYABLE: ReadonlySet<ErrorCode> = new Set([
   'POOL_LOCKED',
   'MAILBOX_FULL',
   'NOT_STORED',
+  'SERVICE_UNAVAILABLE',
 ])
 
 /** Recognises our errors across duplicate copies of the package. */

@@ -67,7 +67,9 @@ export class Letters<C extends Context & TenantFlavor> {
 
   /** Resolves once it is durable. */
   async post(tenant: string, id: string, letter: Letter): Promise<{ duplicate: boolean }> {
-    return this.#mailbox.post(tenant, { id, body: toJson(letter) })
+    // Agents write their tenants' schedules.
+    const from = letter.kind === 'due' ? 'agent' : 'user'
+    return this.#mailbox.post(tenant, { id, body: toJson(letter) }, { from })
   }
 
   /** As `post`; in the lane `now` it is handled beside what the tenant has in hand. */

@@ -1,5 +1,10 @@
 import { type AgentEvent, isTenantBoxError } from '@tenantbox/core'
+import { testClock } from '@tenantbox/core/testing'
+import { TELEGRAM_LIMITS } from '@tenantbox/telegram/testing'
+import { Workspace } from '@tenantbox/workspace'
 import { expect, test } from 'vitest'
+import { passTimeUntil } from '../../core/test/pass-time.js'
+import { postAsAgent } from './support/post-as-agent.js'
 import { gate, running } from './support/setup.js'
 
 const done: AgentEvent = { type: 'done' }
@@ -37,9 +42,11 @@ test('a chat that floods fills its own mailbox, is told so once, and delays nobo
 })
 
 test('when all mailboxes together are full, updates stay at Telegram until there is room; none is lost', async () => {
+  const clock = testClock()
   const more = gate()
   const { server, asked, warnings } = await running({
     mailbox: { maxWaiting: 3 },
+    telegram: { clock },
     async *answers({ text: said }) {
       await more.passed
       yield text(said)
@@ -52,10 +59,65 @@ test('when all mailboxes together are full, updates stay at Telegram until there
   expect(isTenantBoxError(warning.cause, 'MAILBOX_FULL') && warning.cause.details.bound).toBe('total')
   expect(server.pendingUpdates.length).toBeGreaterThan(0)
   more.open()
-  for (const { chat, said } of all.slice(-4)) await server.chat(chat).answer(said)
+  for (const { chat, said } of all.slice(-4)) await passTimeUntil(server.chat(chat).answer(said), clock)
   for (const chat of [1, 2, 3, 4])
     expect(asked.all.filter(({ tenant }) => tenant === String(chat)).map(({ text: said }) => said)).toEqual(
       all.filter((one) => one.chat === chat).map(({ said }) => said),
     )
+  await passTimeUntil(
+    server.until(({ pendingUpdates }) => pendingUpdates.length === 0),
+    clock,
+  )
+})
+
+test('an agent that speaks without end takes from Telegram what its own chat may, and delays no other', async () => {
+  const { server, dataDir } = await running({ server: { limits: TELEGRAM_LIMITS } })
+  const [chat, other] = [server.chat(7), server.chat(8)]
+  chat.user().say('hello')
+  await chat.answer('hello')
+  const statuses = new Set<number | undefined>()
+  for (let index = 0; index < 100; index++)
+    statuses.add(await postAsAgent(dataDir, '7', { id: `${index}`, text: `flood ${index}` }))
+  expect(statuses).toEqual(new Set([202]))
+  for (const said of ['one', 'two', 'three']) {
+    other.user().say(said)
+    await other.answer(said)
+  }
+  // Its chat is given one a second; the others did not wait for that.
+  expect(chat.answers.length).toBeLessThan(100)
+})
+
+test('reminders leave room for what users say, and come when there is room again', async () => {
+  const clock = testClock()
+  const more = gate()
+  const { server, pool, asked, warnings } = await running({
+    mailbox: { maxDepth: 4 },
+    telegram: { clock },
+    async *answers({ text: said, cause }) {
+      if (cause === 'schedule') await more.passed
+      yield text(said)
+      yield done
+    },
+  })
+  const chat = server.chat(7)
+  const anna = chat.user()
+  anna.say('hello')
+  await chat.answer('hello')
+  const workspace = await Workspace.open(pool.get('7')?.workspaceDir ?? '')
+  const reminders = Array.from({ length: 6 }, (_, index) => `reminder ${index}`)
+  for (const said of reminders)
+    await workspace.schedules.add({ text: said, at: new Date(clock.now() - 1000).toISOString() })
+  await passTimeUntil(
+    warnings.first(({ code }) => code === 'REMINDERS'),
+    clock,
+  )
+  anna.say('one')
+  anna.say('two')
   await server.until(({ pendingUpdates }) => pendingUpdates.length === 0)
+  more.open()
+  await passTimeUntil(asked.count(9), clock)
+  expect(new Set(asked.all.map(({ text: said }) => said))).toEqual(
+    new Set(['hello', 'one', 'two', ...reminders]),
+  )
+  expect(warnings.all.filter(({ code }) => code === 'FLOODED')).toEqual([])
 })

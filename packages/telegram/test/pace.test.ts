@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import type { AgentEvent, Clock } from '@tenantbox/core'
 import { testClock } from '@tenantbox/core/testing'
 import { expect, test } from 'vitest'
+import { passTimeUntil } from '../../core/test/pass-time.js'
 import { Pace } from '../src/sending/pace.js'
-import { passTimeUntil } from './support/clock.js'
 import { running } from './support/setup.js'
 
 const never = new AbortController().signal

@@ -1,27 +1,15 @@
 import { writeFile } from 'node:fs/promises'
-import { request as httpRequest } from 'node:http'
 import { join } from 'node:path'
 import type { AgentEvent } from '@tenantbox/core'
 import { testClock } from '@tenantbox/core/testing'
 import { Workspace } from '@tenantbox/workspace'
 import { expect, test } from 'vitest'
 import { passTimeUntil } from '../../core/test/pass-time.js'
+import { postAsAgent } from './support/post-as-agent.js'
 import { running, setup } from './support/setup.js'
 
 const done: AgentEvent = { type: 'done' }
 const text = (said: string): AgentEvent => ({ type: 'text', text: said })
-
-/** As an agent posts: over the socket of its own box. */
-async function postMessage(socketPath: string, message: object): Promise<number | undefined> {
-  return new Promise((resolve, reject) => {
-    const request = httpRequest({ socketPath, path: '/messages', method: 'POST' }, (response) => {
-      response.resume()
-      resolve(response.statusCode)
-    })
-    request.on('error', reject)
-    request.end(JSON.stringify(message))
-  })
-}
 
 test('a reminder is asked of the agent when it is due, though its box sleeps, and answered in the chat', async () => {
   const clock = testClock()
@@ -91,14 +79,13 @@ test("the agent speaks first, with files, and only to its own tenant's chats", a
     await one.answer('hello')
   }
   await writeFile(join(pool.get('7')?.workspaceDir ?? '', 'plan.txt'), 'the plan')
-  const socket = join(dataDir, '7', 'gateway', 'gateway.sock')
-  expect(await postMessage(socket, { id: 'a', text: 'a **thought**', files: [{ path: 'plan.txt' }] })).toBe(
-    202,
-  )
-  expect(await postMessage(socket, { id: 'a', text: 'a **thought**', files: [{ path: 'plan.txt' }] })).toBe(
-    202,
-  )
-  expect(await postMessage(socket, { id: 'b', text: 'to another', thread: '8' })).toBe(202)
+  expect(
+    await postAsAgent(dataDir, '7', { id: 'a', text: 'a **thought**', files: [{ path: 'plan.txt' }] }),
+  ).toBe(202)
+  expect(
+    await postAsAgent(dataDir, '7', { id: 'a', text: 'a **thought**', files: [{ path: 'plan.txt' }] }),
+  ).toBe(202)
+  expect(await postAsAgent(dataDir, '7', { id: 'b', text: 'to another', thread: '8' })).toBe(202)
   await chat.until(({ answers }) => answers.length === 4)
   expect(chat.answers.map((answer) => answer.text)).toEqual(['hello', 'a thought', '', 'to another'])
   expect(other.answers).toHaveLength(1)
@@ -109,8 +96,7 @@ test('the agent speaks no more at once than it may answer', async () => {
   const chat = server.chat(7)
   chat.user().say('hello')
   await chat.answer('hello')
-  const socket = join(dataDir, '7', 'gateway', 'gateway.sock')
-  expect(await postMessage(socket, { id: 'a', text: 'x'.repeat(100_000) })).toBe(202)
+  expect(await postAsAgent(dataDir, '7', { id: 'a', text: 'x'.repeat(100_000) })).toBe(202)
   await chat.answer(/…$/)
   expect(chat.answers.map((answer) => answer.text).join('').length).toBe('hello'.length + 40_001)
   await warnings.first(({ code }) => code === 'ANSWER_CUT')
@@ -124,8 +110,6 @@ test('in a forum, reminders and what the agent says go to the topic they name', 
   await forum.answer('first')
   forum.user({ id: 7 }).say('second', { thread: two })
   await forum.answer('second')
-  const { slugOf } = await import('@tenantbox/core')
-  const socket = join(dataDir, slugOf('-1001234567890'), 'gateway', 'gateway.sock')
-  await postMessage(socket, { id: 'a', text: 'back to the first', thread: String(one) })
+  await postAsAgent(dataDir, '-1001234567890', { id: 'a', text: 'back to the first', thread: String(one) })
   expect((await forum.answer('back to the first')).message.message_thread_id).toBe(one)
 })

@@ -34,7 +34,7 @@ export class Deliveries<B extends Json> {
   readonly #resting = new Map<TenantMailbox<B>, CancelTimer>()
   readonly #turns = new Map<TenantMailbox<B>, OpenTurn<B>>()
   readonly #running = new Set<Promise<void>>()
-  /** Failures in a row that are not the message's: no box, or trouble with the disk. */
+  /** Failures in a row that are not the message's: no box, no service, or trouble with the disk. */
   readonly #setbacks = new Map<TenantMailbox<B>, number>()
   readonly #stopping = new AbortController()
   #begun = false

@@ -9,8 +9,8 @@ import { type MailboxOptions, resolveMailboxOptions } from './mailbox-options.js
 import { formatMessage } from './message-file.js'
 import { PostOffice } from './post-office.js'
 
-/** How much of the bounds agents may fill: whatever they do, there is room for what their users say. */
-const AGENTS_SHARE = 0.5
+/** How much of the bounds each may fill: whatever agents do, there is room for what their users say. */
+const SHARES = { user: 1, agent: 0.5 } as const
 
 /**
  * The durable queue of all tenants' messages. What `post` has taken is handled at least once, whatever happens to this
@@ -42,7 +42,7 @@ export class Mailbox<B extends Json = Json> implements AsyncDisposable {
     this.#leave.push(seat.take(this.#office))
     if (!fromAgent) return
     const handler = agentPostsHandler(fromAgent, (tenant, message) =>
-      this.#post(tenant, message, AGENTS_SHARE),
+      this.post(tenant, message, { from: 'agent' }),
     )
     try {
       this.#leave.push(pool.serve(AGENT_POSTS_PATH, handler))
@@ -68,11 +68,23 @@ export class Mailbox<B extends Json = Json> implements AsyncDisposable {
    * the pool if need be; before `start` messages are stored only.
    *
    * @param message `id`: 1 to 1,024 bytes; `body`: JSON. Both together at most 1 MiB
+   * @param options `from`: who brings it about, 'user' by default. What comes from an agent, such as a reminder that it has
+   * set, fills at most half of `maxDepth` and of `maxWaiting`
    * @throws TenantBoxError `MAILBOX_FULL`, `NOT_STORED` (the disk is full or broken), `TOO_LARGE`, `INVALID_TENANT`,
    * `INVALID_OPTION`, `POOL_CLOSED`, and what `pool.start` throws; in all cases nothing is stored, and it can be posted again
    */
-  async post(tenant: string, message: { id: string; body: B }): Promise<{ duplicate: boolean }> {
-    return this.#post(tenant, message, 1)
+  async post(
+    tenant: string,
+    message: { id: string; body: B },
+    { from = 'user' }: { from?: 'user' | 'agent' | undefined } = {},
+  ): Promise<{ duplicate: boolean }> {
+    slugOf(tenant)
+    if (typeof message !== 'object' || message === null)
+      throw invalidOption('message', 'an object with id and body', message)
+    if (!Object.hasOwn(SHARES, from)) throw invalidOption('from', "'user' or 'agent'", from)
+    const { id, body } = message
+    const text = formatMessage(tenant, { id, body, postedAt: this.#now() })
+    return this.#office.post(tenant, id, text, SHARES[from])
   }
 
   /** Has failed messages wait again, of one tenant or of all, each in its old place; resolves with how many. */
@@ -99,19 +111,6 @@ export class Mailbox<B extends Json = Json> implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
-  }
-
-  async #post(
-    tenant: string,
-    message: { id: string; body: B },
-    share: number,
-  ): Promise<{ duplicate: boolean }> {
-    slugOf(tenant)
-    if (typeof message !== 'object' || message === null)
-      throw invalidOption('message', 'an object with id and body', message)
-    const { id, body } = message
-    const text = formatMessage(tenant, { id, body, postedAt: this.#now() })
-    return this.#office.post(tenant, id, text, share)
   }
 
   #left(): void {

@@ -22,13 +22,13 @@ export interface Failure {
   readonly maxAttempts: number
   /** Whether the handler had the tenant's box. */
   readonly hadBox: boolean
-  /** Turns of this message in a row for which there was no box to be had. */
+  /** Turns of this message in a row that did not count. */
   readonly refusals: number
 }
 
 /**
- * A message fails for good with its last attempt. An attempt for which there was no box to be had says nothing of the
- * message, and does not count: it waits as long as it must.
+ * A message fails for good with its last attempt. An attempt for which there was no box to be had, or nothing else that
+ * the handler needs, says nothing of the message, and does not count: it waits as long as it must.
  *
  * @param random from 0 to 1
  */
@@ -42,6 +42,7 @@ export function judge(failure: Failure, random: number): Verdict {
 }
 
 function isRefusal({ error, hadBox }: Pick<Failure, 'error' | 'hadBox'>): boolean {
+  if (isTenantBoxError(error, 'SERVICE_UNAVAILABLE')) return true
   return !hadBox && isTenantBoxError(error, 'CAPACITY', 'QUEUE_TIMEOUT', 'ENGINE_UNAVAILABLE')
 }
 

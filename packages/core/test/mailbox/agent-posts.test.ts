@@ -90,6 +90,8 @@ describe('an agent that speaks first', () => {
     expect(await ask(dataDir, 'a', { id: '1', text: 'x'.repeat(300_000) })).toMatchObject({ status: 413 })
     expect(await ask(dataDir, 'a', { id: '1', text: '' })).toMatchObject({ status: 202 })
     expect(await ask(dataDir, 'a', { id: '2', text: '' })).toMatchObject({ status: 429, retryAfter: '5' })
+    const reminder = mailbox.post('a', { id: 'due', body: '' }, { from: 'agent' })
+    await failure(reminder, 'MAILBOX_FULL')
     // Whatever agents do, there is room for what their users say.
     expect(await mailbox.post('a', { id: '3', body: '' })).toEqual({ duplicate: false })
     expect(() => pool.serve('/messages', () => new Response())).toThrow('not served yet')

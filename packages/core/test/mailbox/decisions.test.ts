@@ -138,6 +138,18 @@ describe('a verdict', () => {
     expect(judge({ ...failure, attempt: 3, error: queueTimeout, hadBox: true }, 0)).toEqual({ kind: 'fail' })
   })
 
+  it('does not count what a service is to blame for, and waits as long as that says', () => {
+    const away = (retryAfter: number) =>
+      new TenantBoxError('SERVICE_UNAVAILABLE', 'x', { service: 'Slack' }, { retryAfter })
+    const last = { ...failure, attempt: 3, hadBox: true, refusals: 1 }
+    expect(judge({ ...last, error: away(0) }, 0)).toEqual({ kind: 'retry', retryIn: 4_000, counts: false })
+    expect(judge({ ...last, error: away(9_000) }, 0)).toEqual({
+      kind: 'retry',
+      retryIn: 9_000,
+      counts: false,
+    })
+  })
+
   it('waits longer each time, and never longer than five minutes', () => {
     fc.assert(
       fc.property(

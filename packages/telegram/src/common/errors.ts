@@ -1,3 +1,5 @@
+import { TenantBoxError } from '@tenantbox/core'
+
 /** What the adapter itself fails with; what core and workspace fail with comes as it is. */
 export type TelegramErrorCode =
   /** The bot was started in another way than by the gateway. */
@@ -15,6 +17,9 @@ export type TelegramErrorCode =
   /** A file could not be fetched from Telegram. */
   | 'FILE_FAILED'
   | 'CLOSED'
+
+/** The service's name in `SERVICE_UNAVAILABLE`. */
+export const TELEGRAM = 'Telegram'
 
 const brand = Symbol.for('dev.tenantbox.telegram.error')
 
@@ -45,4 +50,17 @@ export function isTelegramError(
 ): error is TelegramError {
   if (!(error instanceof Error && brand in error && 'code' in error)) return false
   return codes.length === 0 || (codes as readonly unknown[]).includes(error.code)
+}
+
+/** What a mailbox is told when Telegram is to blame: such an attempt does not count. */
+export function telegramAway(
+  cause: unknown,
+  { tenant, retryAfter }: { tenant?: string; retryAfter?: number } = {},
+): TenantBoxError<'SERVICE_UNAVAILABLE'> {
+  return new TenantBoxError(
+    'SERVICE_UNAVAILABLE',
+    'Telegram cannot be reached, or takes nothing now: what it was to be told is kept, and tried again until it does.',
+    { service: TELEGRAM },
+    { tenant, retryAfter, cause },
+  )
 }

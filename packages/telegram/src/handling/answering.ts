@@ -16,17 +16,15 @@ import { LiveText } from '../sending/live-text.js'
 import { Outgoing } from '../sending/outgoing.js'
 import { Pace } from '../sending/pace.js'
 import type { Place } from '../sending/place.js'
-import { refusalOf } from '../sending/refusal.js'
+import { isAway, refusalOf } from '../sending/refusal.js'
+import { Cut, LONGEST_ANSWER, type Said } from '../sending/said.js'
 import type { TenantRecord } from '../sending/tenant-record.js'
 import { showTyping } from '../sending/typing.js'
 import type { Handling } from './handling.js'
+import { Heard, MOST_FILES } from './heard.js'
 import type { RunningAnswers } from './running-answers.js'
 
-/** More than so many UTF-16 units at once, about ten messages, nobody reads in a chat. */
-const LONGEST_ANSWER = 40_000
 const MAX_REPORT_CHARACTERS = 1_024
-/** So many files at once: as many as an agent that speaks first may send along. */
-const MOST_FILES = 100
 /** Who has a file that is not there sent again and again must not fill the gateway's log. */
 const FAILED_FILE_REST_MS = 1_000
 const PRIVATE_EVERY_MS = 1_000
@@ -58,34 +56,38 @@ export class Answering {
   }
 
   /**
-   * Asks the tenant's agent and shows what it answers, while it does. Resolves also when the answer was cancelled: what
-   * had been said until then stays.
+   * Asks the tenant's agent and shows what it answers, while it does. An answer that an attempt before has heard to its end
+   * is shown without asking again. Resolves also when the answer was cancelled: what had been said until then stays.
+   *
+   * @param id of the message that `compose` makes
    */
-  async answer(handling: Handling, outgoing: Outgoing, compose: () => Promise<AgentMessage>): Promise<void> {
-    const { pool, clock, running } = this.#host
-    const { tenant } = handling
-    using answer = running.begin(tenant)
+  async answer(
+    handling: Handling,
+    outgoing: Outgoing,
+    id: string,
+    compose: () => Promise<AgentMessage>,
+  ): Promise<void> {
+    const before = outgoing.answerTo(id)
+    if (before) return this.#show(handling, outgoing, before)
+    const { clock, running } = this.#host
+    using answer = running.begin(handling.tenant)
     const stopTyping = showTyping(outgoing.chat, clock)
-    const show = new Shown(() => this.#liveText(outgoing), this.#host.warn, tenant)
+    const stop = new AbortController()
+    const signal = AbortSignal.any([handling.signal, answer.signal, stop.signal])
+    const heard = new Heard(() => this.#warnOfCut(handling.tenant))
+    const hearing = this.#hear(handling.tenant, compose, signal, heard)
     try {
-      const signal = AbortSignal.any([handling.signal, answer.signal])
-      for await (const event of pool.send(tenant, await compose(), { signal })) {
-        if (event.type === 'error') throw agentError(tenant, event)
-        const text = this.#host.render(event)
-        if (text && !show.append(text)) break
-        if (event.type === 'file') {
-          if (!show.takesFile()) break
-          await show.finish()
-          await this.sendFile(handling, outgoing, show.captioned(event.file))
-        }
-      }
-      await show.finish()
+      await this.#show(handling, outgoing, heard)
     } catch (error) {
-      // What was said before it ended; why it ended is what counts.
-      await show.finish().catch(() => undefined)
-      if (!answer.signal.aborted || handling.signal.aborted) throw error
+      // Whoever cannot be told now is told later, and needs all of it then.
+      if (isAway(error)) await hearing
+      const isCancelled = answer.signal.aborted && !handling.signal.aborted
+      if (!isCancelled || heard.whole) throw error
     } finally {
+      stop.abort()
+      await hearing
       stopTyping()
+      if (heard.whole) outgoing.keep(id, heard.whole)
     }
   }
 
@@ -95,12 +97,9 @@ export class Answering {
     outgoing: Outgoing,
     { text, files = [] }: { text: string; files?: readonly AgentFile[] },
   ): Promise<void> {
-    const { clock, warn } = this.#host
-    const live = () => new LiveText({ outgoing, pace: this.#pace, clock, stream: false, everyMs: 0 })
-    const show = new Shown(live, warn, handling.tenant)
-    show.append(text)
-    await show.finish()
-    for (const file of files) await this.sendFile(handling, outgoing, show.captioned(file))
+    const cut = new Cut(() => this.#warnOfCut(handling.tenant))
+    const said = [{ text: cut.text(text) }, ...files.map((file) => ({ file: cut.captioned(file) }))]
+    await this.#show(handling, outgoing, said, false)
   }
 
   /** A file that cannot be read or sent is reported; what else is sent does not suffer from it. */
@@ -136,8 +135,60 @@ export class Answering {
     return new Outgoing(chat, id, record.sent(tenant, id), (sent) => record.noteSent(tenant, sent))
   }
 
-  #liveText(outgoing: Outgoing): LiveText {
-    const { clock, stream, editEveryMs } = this.#host
+  /** Hears the agent out, however slowly its answer can be shown. Never rejects. */
+  async #hear(
+    tenant: string,
+    compose: () => Promise<AgentMessage>,
+    signal: AbortSignal,
+    heard: Heard,
+  ): Promise<void> {
+    const { pool, render } = this.#host
+    try {
+      for await (const event of pool.send(tenant, await compose(), { signal })) {
+        if (event.type === 'error') throw agentError(tenant, event)
+        const text = render(event)
+        if (text) heard.text(text)
+        if (event.type === 'file') heard.file(event.file)
+        if (heard.isFull) break
+      }
+      heard.end()
+    } catch (error) {
+      heard.fail(error)
+    }
+  }
+
+  async #show(
+    handling: Handling,
+    outgoing: Outgoing,
+    all: AsyncIterable<Said> | Iterable<Said>,
+    stream = this.#host.stream,
+  ): Promise<void> {
+    let live: LiveText | undefined
+    const finish = async (): Promise<void> => {
+      const finished = live
+      live = undefined
+      await finished?.finish()
+    }
+    try {
+      for await (const said of all) {
+        if ('file' in said) {
+          await finish()
+          await this.sendFile(handling, outgoing, said.file)
+        } else {
+          live ??= this.#liveText(outgoing, stream)
+          live.append(said.text)
+        }
+      }
+      await finish()
+    } catch (error) {
+      // What was said before it ended; why it ended is what counts.
+      await finish().catch(() => undefined)
+      throw error
+    }
+  }
+
+  #liveText(outgoing: Outgoing, stream: 'edit' | 'draft' | false): LiveText {
+    const { clock, editEveryMs } = this.#host
     const isPrivate = outgoing.chat.place.chat > 0
     return new LiveText({
       outgoing,
@@ -147,61 +198,13 @@ export class Answering {
       everyMs: editEveryMs ?? (isPrivate ? PRIVATE_EVERY_MS : GROUP_EVERY_MS),
     })
   }
-}
 
-/** The texts of one answer, each of which a file ends, and the files with their captions. Bounded in all. */
-class Shown {
-  readonly #make: () => LiveText
-  readonly #warn: Warn
-  readonly #tenant: string
-  #live: LiveText | undefined
-  #left = LONGEST_ANSWER
-  #files = 0
-
-  constructor(make: () => LiveText, warn: Warn, tenant: string) {
-    this.#make = make
-    this.#warn = warn
-    this.#tenant = tenant
-  }
-
-  /** Returns whether there is room for more. */
-  append(text: string): boolean {
-    this.#live ??= this.#make()
-    this.#live.append(this.#cut(text))
-    return this.#left >= 0
-  }
-
-  /** Returns whether there may be one more. */
-  takesFile(): boolean {
-    this.#files++
-    if (this.#files <= MOST_FILES) return true
-    this.#cutOff(`More than ${MOST_FILES} files were to be sent to`)
-    return false
-  }
-
-  captioned({ caption, ...file }: AgentFile): AgentFile {
-    return caption === undefined ? file : { ...file, caption: this.#cut(caption) }
-  }
-
-  #cut(text: string): string {
-    const room = this.#left
-    this.#left -= text.length
-    if (text.length <= room) return text
-    if (room < 0) return ''
-    this.#cutOff(`More than ${LONGEST_ANSWER} characters were to be shown to`, ' Have a file sent.')
-    return `${text.slice(0, room).replace(/[\uD800-\uDBFF]$/, '')}…`
-  }
-
-  #cutOff(what: string, advice = ''): void {
-    const tenant = this.#tenant
-    const message = `${what} tenant ${JSON.stringify(tenant)} at once: the rest was cut off.${advice}`
-    this.#warn('ANSWER_CUT', message, { tenant })
-  }
-
-  async finish(): Promise<void> {
-    const live = this.#live
-    this.#live = undefined
-    await live?.finish()
+  #warnOfCut(tenant: string): void {
+    this.#host.warn(
+      'ANSWER_CUT',
+      `More than ${LONGEST_ANSWER} characters or ${MOST_FILES} files were to be shown to tenant ${JSON.stringify(tenant)} at once: the rest was cut off. Have a file sent.`,
+      { tenant },
+    )
   }
 }
 

@@ -2,7 +2,7 @@ import { pipeline } from 'node:stream/promises'
 import { type Clock, TenantBoxError } from '@tenantbox/core'
 import type { Workspace } from '@tenantbox/workspace'
 import type { Api } from 'grammy'
-import { TelegramError } from '../common/errors.js'
+import { TelegramError, telegramAway } from '../common/errors.js'
 import { grammySignal } from '../common/grammy-signal.js'
 import type { TokenScrubber } from '../common/token.js'
 import type { Attachment } from './attachments.js'
@@ -22,7 +22,7 @@ export interface DownloadOptions {
 /**
  * Fetches a file into the workspace, whole or not at all. Resolves with its size.
  *
- * @throws TenantBoxError `TOO_LARGE`; TelegramError `FILE_FAILED`; WorkspaceError for what cannot be written
+ * @throws TenantBoxError `TOO_LARGE`, `SERVICE_UNAVAILABLE`; TelegramError `FILE_FAILED`; WorkspaceError for what cannot be written
  */
 export async function download(
   attachment: Attachment,
@@ -68,13 +68,9 @@ async function* fetchFile(remote: string, options: DownloadOptions): AsyncGenera
     })
     if (!response.ok || !response.body) {
       await response.body?.cancel()
-      throw new TelegramError(
-        'FILE_FAILED',
-        `Telegram answered ${response.status} when a file was fetched.`,
-        {
-          retryable: response.status >= 500 || response.status === 429,
-        },
-      )
+      const what = `Telegram answered ${response.status} when a file was fetched.`
+      if (response.status >= 500 || response.status === 429) throw telegramAway(new Error(what))
+      throw new TelegramError('FILE_FAILED', what)
     }
     for await (const chunk of response.body) {
       stopListening()
@@ -83,7 +79,7 @@ async function* fetchFile(remote: string, options: DownloadOptions): AsyncGenera
     }
   } catch (error) {
     signal.throwIfAborted()
-    if (error instanceof TelegramError) throw error
+    if (error instanceof TelegramError || error instanceof TenantBoxError) throw error
     throw new TelegramError('FILE_FAILED', 'A file could not be fetched from Telegram: see the cause.', {
       cause: scrubber.error(error),
       retryable: true,

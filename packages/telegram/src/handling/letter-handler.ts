@@ -6,11 +6,12 @@ import { isTelegramError, TelegramError } from '../common/errors.js'
 import type { TokenScrubber } from '../common/token.js'
 import type { Warn } from '../common/warnings.js'
 import { type Place, placeOf, placeOfThread } from '../sending/place.js'
-import { refusalOf } from '../sending/refusal.js'
+import { isAway, refusalOf } from '../sending/refusal.js'
 import type { TenantRecord } from '../sending/tenant-record.js'
 import { plain } from '../text/formatted.js'
 import type { Handling } from './handling.js'
 import type { Letter, Say } from './letter.js'
+import { Outage } from './outage.js'
 import type { TenantContext, TenantFlavor } from './tenant-context.js'
 import { TurnTenant, type TurnTenantHost } from './turn-tenant.js'
 
@@ -32,9 +33,11 @@ export class LetterHandler<C extends Context & TenantFlavor> {
   readonly #host: LetterHandlerHost<C>
   /** Whose update it is that the bot is given: its middleware looks here. */
   readonly #tenants = new WeakMap<Update, TenantContext>()
+  readonly #outage: Outage
 
   constructor(host: LetterHandlerHost<C>) {
     this.#host = host
+    this.#outage = new Outage(host.warn)
   }
 
   /** Undefined for an update that was not given to the bot by this handler, or that has no tenant. */
@@ -46,20 +49,25 @@ export class LetterHandler<C extends Context & TenantFlavor> {
   async handle(handling: Handling, letter: Letter): Promise<void> {
     let ctx: C | undefined
     try {
-      switch (letter.kind) {
-        case 'updates':
-          return await this.#handleUpdates(handling, letter.updates)
-        case 'due':
-          return await this.#remind(handling, letter.due)
-        case 'say':
-          return await this.#say(handling, letter.say)
-      }
+      await this.#handle(handling, letter)
+      this.#outage.over(handling.tenant)
     } catch (caught) {
       // A BotError holds the context, and that the token.
       if (caught instanceof BotError) ctx = caught.ctx as C
       const error: unknown = this.#host.scrubber.error(caught instanceof BotError ? caught.error : caught)
       if (handling.signal.aborted) throw error
       await this.#failed(handling, error, ctx)
+    }
+  }
+
+  #handle(handling: Handling, letter: Letter): Promise<void> {
+    switch (letter.kind) {
+      case 'updates':
+        return this.#handleUpdates(handling, letter.updates)
+      case 'due':
+        return this.#remind(handling, letter.due)
+      case 'say':
+        return this.#say(handling, letter.say)
     }
   }
 
@@ -74,8 +82,7 @@ export class LetterHandler<C extends Context & TenantFlavor> {
     const place = here ?? record.places(tenant)[0]
     const turn = new TurnTenant(handling, parts, place, this.#host)
     this.#tenants.set(first, turn)
-    await bot.handleUpdate(first)
-    await turn.finish()
+    await finishing(turn, () => bot.handleUpdate(first))
   }
 
   async #remind(handling: Handling, due: Due): Promise<void> {
@@ -91,15 +98,13 @@ export class LetterHandler<C extends Context & TenantFlavor> {
       attempt: handling.attempt,
     }
     const outgoing = answering.outgoing(handling, this.#placeOfThread(handling.tenant, message.thread))
-    await answering.answer(handling, outgoing, async () => message)
-    await outgoing.finish()
+    await finishing(outgoing, () => answering.answer(handling, outgoing, message.id, async () => message))
   }
 
   async #say(handling: Handling, say: Say): Promise<void> {
     const { answering } = this.#host
     const outgoing = answering.outgoing(handling, this.#placeOfThread(handling.tenant, say.thread))
-    await answering.say(handling, outgoing, say)
-    await outgoing.finish()
+    await finishing(outgoing, () => answering.say(handling, outgoing, say))
   }
 
   #placeOfThread(tenant: string, thread: string | undefined): Place {
@@ -113,6 +118,9 @@ export class LetterHandler<C extends Context & TenantFlavor> {
     const { tenant } = handling
     if (isTelegramError(error, 'CHAT_GONE'))
       return warn('CHAT_GONE', error.message, { tenant, cause: error.cause })
+    if (isAway(error)) throw this.#outage.met(tenant, error)
+    // Of the app's own: as it does not count, it is never the last.
+    if (isTenantBoxError(error, 'SERVICE_UNAVAILABLE')) throw error
     const permanent = isPermanent(error)
     if (!permanent && handling.attempt < maxAttempts) throw error
     if (ctx) await this.#apologize(handling, error, ctx)
@@ -131,9 +139,24 @@ export class LetterHandler<C extends Context & TenantFlavor> {
       const place = placeOf(ctx)
       if (text && place) await answering.outgoing(handling, place).apologize(plain(text))
     } catch (cause) {
+      if (isAway(cause)) throw this.#outage.met(tenant, cause)
       const what = `The user of tenant ${JSON.stringify(tenant)} could not be told of a failure: see the cause.`
       warn('NOT_DELIVERED', what, { tenant, cause })
     }
+  }
+}
+
+/** Does what a turn says, and sees to what its next attempt must know of it. */
+async function finishing(
+  sending: { finish(): Promise<void>; interrupted(): void },
+  work: () => Promise<void>,
+): Promise<void> {
+  try {
+    await work()
+    await sending.finish()
+  } catch (error) {
+    sending.interrupted()
+    throw error
   }
 }
 

@@ -52,14 +52,15 @@ export class TurnTenant implements TenantContext {
     const { tenantIsChat, answering } = this.#host
     const incoming = incomingMessage(this.#parts, this.#handling.id, this.#place, tenantIsChat)
     // Another answer of the same turn is another message.
-    const id = this.#answers++ === 0 ? incoming.id : `${incoming.id}#${this.#answers}`
-    await answering.answer(this.#handling, this.#toChat(), async () => {
+    const own = this.#answers++ === 0 ? incoming.id : `${incoming.id}#${this.#answers}`
+    const id = message.id ?? own
+    await answering.answer(this.#handling, this.#toChat(), id, async () => {
       const files = message.files ?? (await this.#fetchFiles())
       return {
         ...incoming,
-        id,
         attempt: this.attempt,
         ...definedOf(message),
+        id,
         ...(files.length > 0 ? { files } : {}),
       }
     })
@@ -94,6 +95,11 @@ export class TurnTenant implements TenantContext {
   /** The handling has succeeded. */
   async finish(): Promise<void> {
     await this.#outgoing?.finish()
+  }
+
+  /** It has failed, and may be tried again. */
+  interrupted(): void {
+    this.#outgoing?.interrupted()
   }
 
   #toChat(): Outgoing {

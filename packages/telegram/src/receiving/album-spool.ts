@@ -62,16 +62,30 @@ export class AlbumSpool {
     await using file = await open(this.#pathOf(part, WAITING), 'w', 0o600)
     await file.writeFile(JSON.stringify(part))
     await file.sync()
-    await using directory = await open(this.#directory)
-    await directory.sync()
+    await this.#sync()
   }
 
-  /** It is in the mailbox. */
-  async posted(part: Part): Promise<void> {
-    await writeFile(this.#pathOf(part, POSTED), '', { mode: 0o600 })
-    this.#known.set(nameOf(part), this.#clock.now())
-    await rm(this.#pathOf(part, WAITING), { force: true })
+  /**
+   * An album is in the mailbox, which knows it by its first part. Whatever a power cut leaves of this, that part comes again
+   * if any does: it is marked after the others, and what they say goes after all marks.
+   */
+  async posted([first, ...others]: readonly [Part, ...Part[]]): Promise<void> {
+    if (others.length > 0) await this.#mark(others)
+    await this.#mark([first])
+    for (const part of [first, ...others]) await rm(this.#pathOf(part, WAITING), { force: true })
     await this.#expire()
+  }
+
+  /** Resolves once it is durable. */
+  async #mark(parts: readonly Part[]): Promise<void> {
+    for (const part of parts) await writeFile(this.#pathOf(part, POSTED), '', { mode: 0o600 })
+    await this.#sync()
+    for (const part of parts) this.#known.set(nameOf(part), this.#clock.now())
+  }
+
+  async #sync(): Promise<void> {
+    await using directory = await open(this.#directory)
+    await directory.sync()
   }
 
   async #expire(): Promise<void> {

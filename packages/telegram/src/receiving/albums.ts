@@ -114,12 +114,13 @@ export class Albums {
     const parts = [...album.parts.values()].sort(
       (one, other) => one.update.update_id - other.update.update_id,
     )
+    const [first, ...others] = parts
     // A part that comes from now on begins an album of its own.
     this.#albums.delete(key)
+    if (!first) return
     this.#leaving.add(album)
     try {
-      const [first, ...others] = parts.map(({ update }) => update)
-      if (first) await this.#options.post(album.tenant, [first, ...others])
+      await this.#options.post(album.tenant, [first.update, ...others.map(({ update }) => update)])
     } catch (error) {
       this.#leaving.delete(album)
       for (const part of this.#albums.get(key)?.parts.values() ?? [])
@@ -128,8 +129,7 @@ export class Albums {
       this.#albums.set(key, album)
       throw error
     }
-    // The last to go is the one that the mailbox knows the album by.
-    for (const part of parts.toReversed()) await this.#spool.posted(part)
+    await this.#spool.posted([first, ...others])
     this.#leaving.delete(album)
   }
 }

@@ -2,7 +2,8 @@ import type { Formatted } from '../text/formatted.js'
 import type { Chat, Urgency } from './chat.js'
 import type { Place } from './place.js'
 import { refusalOf } from './refusal.js'
-import type { SentTurn } from './tenant-record.js'
+import type { Said } from './said.js'
+import type { Answers, SentTurn } from './tenant-record.js'
 
 /** A message as it stands in the chat; what an earlier attempt has sent is known by its id only. */
 export interface Sent {
@@ -22,6 +23,8 @@ export class Outgoing {
   readonly #messages: Sent[] = []
   readonly #filesBefore: string[]
   readonly #files: string[] = []
+  readonly #heard = new Map<string, readonly Said[]>()
+  #answers: Answers
   #isApologized: boolean
 
   /** @param note where it is remembered what has been sent */
@@ -32,7 +35,18 @@ export class Outgoing {
     this.#note = note
     this.#reusable = [...(here?.messages ?? [])]
     this.#filesBefore = [...(here?.files ?? [])]
+    this.#answers = before?.answers ?? {}
     this.#isApologized = here?.apologized ?? false
+  }
+
+  /** What the agent has said to a message at an attempt before, in full. */
+  answerTo(message: string): readonly Said[] | undefined {
+    return Object.hasOwn(this.#answers, message) ? this.#answers[message] : undefined
+  }
+
+  /** The agent has said all of this: should the turn fail, its next attempt need not ask again. */
+  keep(message: string, said: readonly Said[]): void {
+    this.#heard.set(message, said)
   }
 
   async post(content: Formatted, urgency: Urgency): Promise<Sent> {
@@ -81,8 +95,17 @@ export class Outgoing {
 
   /** The turn has said all: what is left of an attempt before it goes. */
   async finish(): Promise<void> {
-    if (this.#reusable.length === 0) return
+    const hasAnswers = Object.keys(this.#answers).length > 0
+    if (this.#reusable.length === 0 && !hasAnswers) return
     for (const message of this.#reusable.splice(0)) await this.#delete(message)
+    this.#answers = {}
+    this.#remember()
+  }
+
+  /** The turn has failed, and may be tried again. */
+  interrupted(): void {
+    if (this.#heard.size === 0) return
+    this.#answers = { ...this.#answers, ...Object.fromEntries(this.#heard) }
     this.#remember()
   }
 
@@ -101,6 +124,7 @@ export class Outgoing {
       place: this.chat.place,
       messages: [...this.#messages.map(({ id }) => id), ...this.#reusable],
       files: [...this.#files, ...this.#filesBefore],
+      ...(Object.keys(this.#answers).length > 0 ? { answers: this.#answers } : {}),
       ...(this.#isApologized ? { apologized: true } : {}),
     })
   }

@@ -1,6 +1,7 @@
 import { isTenantBoxError } from '@tenantbox/core'
 import { isWorkspaceError } from '@tenantbox/workspace'
 import { GrammyError, HttpError } from 'grammy'
+import { TELEGRAM } from '../common/errors.js'
 
 /** Why Telegram did not do what it was asked for. */
 export type Refusal =
@@ -18,7 +19,7 @@ export type Refusal =
   /** No answer, or none that says anything about the call: the same may succeed later. */
   | { readonly kind: 'unreachable' }
   /** Too much at a time, for longer than is waited for. */
-  | { readonly kind: 'flood' }
+  | { readonly kind: 'flood'; readonly retryAfterMs: number }
   /** Whatever else: it will be refused again. */
   | { readonly kind: 'refused' }
 
@@ -51,9 +52,17 @@ export function refusalOf(error: unknown): Refusal | undefined {
   if (!(error instanceof GrammyError)) return undefined
   const { error_code: status, description, parameters } = error
   if (parameters.migrate_to_chat_id !== undefined) return { kind: 'moved', to: parameters.migrate_to_chat_id }
-  if (status === 429) return { kind: 'flood' }
-  if (status >= 500) return { kind: 'unreachable' }
+  if (status === 429) return { kind: 'flood', retryAfterMs: (parameters.retry_after ?? 0) * 1000 }
+  // With a token that was revoked nothing can be said until the app has the new one.
+  if (status >= 500 || status === 401) return { kind: 'unreachable' }
   if (status === 403) return { kind: 'gone' }
   for (const [pattern, kind] of BY_DESCRIPTION) if (pattern.test(description)) return { kind }
   return { kind: 'refused' }
+}
+
+/** Whether it says nothing of what was to be said, but only that Telegram does not take it now. */
+export function isAway(error: unknown): boolean {
+  if (isTenantBoxError(error, 'SERVICE_UNAVAILABLE')) return error.details.service === TELEGRAM
+  const kind = refusalOf(error)?.kind
+  return kind === 'unreachable' || kind === 'flood'
 }

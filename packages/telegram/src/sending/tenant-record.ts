@@ -2,10 +2,13 @@ import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { slugOf } from '@tenantbox/core'
 import { isSamePlace, type Place } from './place.js'
+import type { Said } from './said.js'
 
 const FILE = 'telegram.json'
 /** A tenant of an app's own may have written from many chats; older ones are forgotten. */
 const PLACES_KEPT = 50
+
+export type Answers = Readonly<Record<string, readonly Said[]>>
 
 /** What of one turn's answer stands in the chat already, so that a redelivery goes on with it. */
 export interface SentTurn {
@@ -13,6 +16,8 @@ export interface SentTurn {
   readonly place: Place
   readonly messages: readonly number[]
   readonly files: readonly string[]
+  /** What the agent has said in full, by the message's id, though it could not be shown, or not all of it. */
+  readonly answers?: Answers
   /** Whether its user has been told that there is no answer. */
   readonly apologized?: boolean
 }
