@@ -53,6 +53,8 @@ export interface KnownTenant {
   readonly uid: number | undefined
   /** Milliseconds since the epoch. */
   readonly lastActivity: number
+  /** Whether its `tenant.json` could not be read, and was made anew. */
+  readonly repaired: boolean
 }
 
 /** Something in the data folder that is no readable tenant's. */
@@ -66,12 +68,18 @@ export interface Owner {
   readonly gid: number
 }
 
+interface UidRange {
+  readonly first: number
+  readonly last: number
+}
+
 /** The folders of all tenants of one pool. Everything here is the gateway's; tenants own only what is inside the mounts. */
 export class TenantDirs {
   readonly trash: Trash
   readonly #dataDir: string
   readonly #now: () => number
-  readonly #uids = new Set<number>()
+  /** Whose folder has which uid. */
+  readonly #uids = new Map<number, string>()
   /** Who makes a tenant's folder: its wake and its first message may come at the same time. */
   readonly #making = new Map<string, Serial>()
   #key = Buffer.alloc(0)
@@ -138,10 +146,10 @@ export class TenantDirs {
         strays.push(found)
         // Whoever it was: nobody else gets what is theirs.
         const uid = await this.#ownerOf(name).catch(() => undefined)
-        if (uid !== undefined) this.#uids.add(uid)
+        if (uid !== undefined && !this.#uids.has(uid)) this.#uids.set(uid, name)
       } else {
         tenants.push(found)
-        if (found.uid !== undefined) this.#uids.add(found.uid)
+        if (found.uid !== undefined) this.#uids.set(found.uid, name)
       }
     }
     return { tenants, strays }
@@ -153,11 +161,13 @@ export class TenantDirs {
       const file = readJson(path)
       if (isTenantFile(file) && slugOf(file.id) === name) {
         const { mtimeMs } = lstatSync(path)
-        return { tenant: file.id, slug: name, uid: file.uid, lastActivity: Math.min(mtimeMs, this.#now()) }
+        const lastActivity = Math.min(mtimeMs, this.#now())
+        return { tenant: file.id, slug: name, uid: file.uid, lastActivity, repaired: false }
       }
       if (label !== undefined && slugOf(label) === name) {
-        await writeAtomically(path, JSON.stringify(newTenantFile(label, await this.#ownerOf(name))))
-        return { tenant: label, slug: name, uid: await this.#ownerOf(name), lastActivity: this.#now() }
+        const uid = await this.#ownerOf(name)
+        await writeAtomically(path, JSON.stringify(newTenantFile(label, uid)))
+        return { tenant: label, slug: name, uid, lastActivity: this.#now(), repaired: true }
       }
       return { name, reason: `${TENANT_FILE} is missing or unreadable, and no box tells whose folder it is` }
     } catch (error) {
@@ -191,7 +201,7 @@ export class TenantDirs {
   async ensure(
     tenant: string,
     slug: string,
-    uids: { first: number; last: number } | undefined,
+    uids: UidRange | undefined,
   ): Promise<{ uid: number | undefined }> {
     const serial = this.#making.get(slug) ?? new Serial()
     this.#making.set(slug, serial)
@@ -205,22 +215,33 @@ export class TenantDirs {
   async #ensure(
     tenant: string,
     slug: string,
-    uids: { first: number; last: number } | undefined,
+    uids: UidRange | undefined,
   ): Promise<{ uid: number | undefined }> {
     const { root } = this.folders(slug)
     const file = readJson(join(root, TENANT_FILE))
     if (isTenantFile(file) && file.id === tenant && (file.uid !== undefined || !uids))
       return { uid: file.uid }
-    const uid = uids && this.#drawUid(uids)
+    const exists = await isDirectory(root)
+    const uid =
+      uids && ((exists ? await this.#uidBefore(slug, uids) : undefined) ?? this.#drawUid(slug, uids))
     const text = JSON.stringify(newTenantFile(tenant, uid))
     try {
-      if (await isDirectory(root)) await writeAtomically(join(root, TENANT_FILE), text)
+      if (exists) await writeAtomically(join(root, TENANT_FILE), text)
       else await this.#makeFolder(root, text)
     } catch (error) {
       if (uid !== undefined) this.#uids.delete(uid)
       throw error
     }
     return { uid }
+  }
+
+  /** The uid that owns the files of a folder whose `tenant.json` does not tell it; not when it is another tenant's. */
+  async #uidBefore(slug: string, { first, last }: UidRange): Promise<number | undefined> {
+    const uid = await this.#ownerOf(slug).catch(() => undefined)
+    if (uid === undefined || uid < first || uid > last || (this.#uids.get(uid) ?? slug) !== slug)
+      return undefined
+    this.#uids.set(uid, slug)
+    return uid
   }
 
   async #makeFolder(root: string, tenantFile: string): Promise<void> {
@@ -234,7 +255,7 @@ export class TenantDirs {
     await syncDirectory(this.#dataDir)
   }
 
-  #drawUid({ first, last }: { first: number; last: number }): number {
+  #drawUid(slug: string, { first, last }: UidRange): number {
     if (this.#uids.size > (last - first) / 2)
       throw new TenantBoxError('INVALID_OPTION', 'The uid range of the driver is nearly used up. Widen it.', {
         option: 'uids',
@@ -244,7 +265,7 @@ export class TenantDirs {
     for (;;) {
       const uid = randomInt(first, last + 1)
       if (this.#uids.has(uid)) continue
-      this.#uids.add(uid)
+      this.#uids.set(uid, slug)
       return uid
     }
   }
