@@ -11,12 +11,15 @@ export interface AdmissionHost {
   readonly clock: Clock
   readonly capacity: ResolvedCapacity
   queued(event: PoolEvents['queue']): void
-  /** Stops this box to make room; false when it turns out to be wanted after all, or the engine fails. */
-  evict(tenant: Tenant): Promise<boolean>
+  /** Stops this box to make room. Never rejects. */
+  evict(tenant: Tenant): Promise<Eviction>
 }
 
-/** How long a box that could not be evicted is not asked again. */
-const SPARED_MS = 250
+/** What became of an eviction. `kept`: it turned out to be wanted after all, or the engine failed. */
+export type Eviction = 'evicted' | 'vetoed' | 'kept'
+
+/** How long a box that would not go is left alone: whoever vetoes has to be asked each time. */
+const SPARED_MS = { vetoed: 2_000, kept: 250 }
 
 interface Waiter {
   readonly tenant: Tenant
@@ -32,9 +35,10 @@ export class Admission {
   readonly #holders = new Set<Tenant>()
   readonly #queue: Waiter[] = []
   readonly #evicting = new Set<Tenant>()
+  /** Those that would not go, and what ends their being left alone. */
+  readonly #spared = new Map<Tenant, () => void>()
   readonly #starts
   #cancelRetry: (() => void) | undefined
-  readonly #sparing = new Set<() => void>()
   #closed = false
 
   constructor(host: AdmissionHost) {
@@ -59,12 +63,15 @@ export class Admission {
 
   /** A box that lives already, found at start or after trouble: it holds a slot whether there is one or not. */
   occupy(tenant: Tenant): void {
+    if (this.#holders.has(tenant)) return
     this.#holders.add(tenant)
+    // Whoever waits for what somebody outside has started has nothing to wait for any more.
+    this.#queue.find((waiter) => waiter.tenant === tenant)?.admit()
   }
 
   /** Gives the slot back if nothing needs it any more, and looks whether somebody can go on. Idempotent. */
   settle(tenant: Tenant): void {
-    if (isLive(tenant.state)) this.#holders.add(tenant)
+    if (isLive(tenant.state)) this.occupy(tenant)
     else if (!tenant.flight && !tenant.inDoubt) this.#holders.delete(tenant)
     this.makeRoom()
   }
@@ -147,7 +154,8 @@ export class Admission {
     const excess = Number.isFinite(capacity.maxRunning) ? this.#holders.size - capacity.maxRunning : 0
     const needed = excess + this.#queue.length - this.#evicting.size
     if (needed <= 0) return
-    const { victims, retryIn } = chooseVictims(this.#holders, this.#evicting, needed, capacity.minUptime)
+    const except = new Set([...this.#evicting, ...this.#spared.keys()])
+    const { victims, retryIn } = chooseVictims(this.#holders, except, needed, capacity.minUptime)
     for (const victim of victims) this.#evict(victim)
     if (victims.length < needed && retryIn !== undefined)
       this.#cancelRetry = clock.after(retryIn, () => this.makeRoom(), { background: true })
@@ -157,33 +165,26 @@ export class Admission {
   close(): void {
     this.#closed = true
     this.#cancelRetry?.()
-    for (const cancel of this.#sparing) cancel()
+    for (const cancel of this.#spared.values()) cancel()
   }
 
   #evict(victim: Tenant): void {
     this.#evicting.add(victim)
-    const done = (): void => {
+    void this.#host.evict(victim).then((outcome) => {
       this.#evicting.delete(victim)
+      if (outcome !== 'evicted') this.#spare(victim, SPARED_MS[outcome])
       this.makeRoom()
-    }
-    void this.#host.evict(victim).then((evicted) => {
-      if (evicted) done()
-      else this.#spare(done)
     })
   }
 
   /** One that would not go is left alone for a while; others are asked meanwhile. */
-  #spare(done: () => void): void {
+  #spare(tenant: Tenant, ms: number): void {
     if (this.#closed) return
-    const cancel = this.#host.clock.after(
-      SPARED_MS,
-      () => {
-        this.#sparing.delete(cancel)
-        done()
-      },
-      { background: true },
-    )
-    this.#sparing.add(cancel)
+    const over = (): void => {
+      this.#spared.delete(tenant)
+      this.makeRoom()
+    }
+    this.#spared.set(tenant, this.#host.clock.after(ms, over, { background: true }))
   }
 
   #tell(tenant: Tenant, state: PoolEvents['queue']['state'], ms: number): void {

@@ -44,6 +44,13 @@ export class Adoption {
         `${JSON.stringify(name)} in the data folder is left alone: ${reason}.`,
         {},
       )
+    for (const { tenant, slug, repaired } of tenants)
+      if (repaired)
+        this.#host.warn(
+          'TENANT_FILE_REPAIRED',
+          `The tenant.json of tenant ${JSON.stringify(tenant)} (${slug}) was unreadable, and is made anew from its box's label; the tenant counts as active now.`,
+          { tenant },
+        )
     const now = clock.now()
     // The longest idle first, so that each takes its place in the idle lists at once.
     tenants.sort((a, b) => a.lastActivity - b.lastActivity)

@@ -97,6 +97,7 @@ export class Leasing implements BoxHost {
     }
     const lease = tenant.lease(life, within === 'observer' ? 'look' : 'use')
     this.#host.reaper.track(tenant)
+    if (lease.kind === 'use') this.#host.noteActivity(tenant)
     lease.follow(left(), operation)
     try {
       if (tenant.state !== 'running') await orAbort(this.#host.waker.resume(tenant, life), lease.signal)
@@ -181,6 +182,7 @@ export class Leasing implements BoxHost {
         : undefined
     tenant.demand++
     reaper.track(tenant)
+    this.#host.noteActivity(tenant)
     try {
       for (;;) {
         bound?.signal.throwIfAborted()

@@ -1,5 +1,5 @@
 import { ActivityLog } from './activity.js'
-import { Admission } from './admission.js'
+import { Admission, type Eviction } from './admission.js'
 import { Adoption } from './adoption.js'
 import type { Clock } from './clock.js'
 import type { Disk } from './disk/disk.js'
@@ -170,6 +170,7 @@ export class Runtime implements TenantHost, MailboxFolders {
   }
 
   noteActivity(tenant: Tenant): void {
+    if (tenant.life) tenant.life.busySince = undefined
     this.reaper.touch(tenant)
     this.#activity.note(tenant)
   }
@@ -209,7 +210,7 @@ export class Runtime implements TenantHost, MailboxFolders {
     return this.sleeper.whenIdle(tenant)
   }
 
-  async evict(tenant: Tenant): Promise<boolean> {
+  async evict(tenant: Tenant): Promise<Eviction> {
     try {
       return await this.sleeper.evict(tenant)
     } catch (cause) {
@@ -221,7 +222,7 @@ export class Runtime implements TenantHost, MailboxFolders {
           cause,
         },
       )
-      return false
+      return 'kept'
     } finally {
       this.settle(tenant)
     }

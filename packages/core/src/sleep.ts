@@ -1,4 +1,5 @@
 import { orAbort } from './abort.js'
+import type { Eviction } from './admission.js'
 import type { Clock } from './clock.js'
 import type { BoxRef, Driver } from './driver.js'
 import type { EngineConnection } from './engine.js'
@@ -15,6 +16,8 @@ import { toMessage } from './text.js'
 import { type Deadline, deadline } from './wait.js'
 
 const VETO_DEADLINE_MS = 5_000
+/** How long an agent keeps its box awake by its own word. */
+const BUSY_MS = 60 * 60_000
 
 /** What putting to sleep needs of the pool. */
 export interface SleepHost {
@@ -65,15 +68,15 @@ export class Sleeper {
     })
   }
 
-  /** Stops a box to make room for another tenant's. False when it is wanted after all. */
-  async evict(tenant: Tenant): Promise<boolean> {
-    if (await this.#vetoed(tenant)) return false
+  /** Stops a box to make room for another tenant's, unless it is wanted after all. */
+  async evict(tenant: Tenant): Promise<Eviction> {
+    if (await this.#vetoed(tenant)) return 'vetoed'
     return tenant.serial.run(async () => {
       await this.#host.reconciler.refresh(tenant)
-      if (this.#closing.signal.aborted) return false
-      if (tenant.wanted || tenant.gate || tenant.flight) return false
+      if (this.#closing.signal.aborted) return 'kept'
+      if (tenant.wanted || tenant.gate || tenant.flight) return 'kept'
       await this.#down(tenant, 'stop', 'evicted')
-      return true
+      return 'evicted'
     })
   }
 
@@ -91,6 +94,8 @@ export class Sleeper {
   ): Promise<void> {
     const { leases, signal, afterwards } = options
     while (tenant.gate) await orAbort(tenant.gate, signal)
+    // Those who have waited behind another would begin when the pool has let go of everything.
+    if (reason !== 'shutdown') this.#closing.signal.throwIfAborted()
     let open = (): void => undefined
     tenant.gate = new Promise((resolve) => {
       open = resolve
@@ -204,7 +209,7 @@ export class Sleeper {
         (await orAbort(Promise.resolve(veto(this.#host.observer(life), bound.signal)), bound.signal))
       )
         return true
-      return await this.#host.isBusy(life, bound.signal)
+      return (await this.#host.isBusy(life, bound.signal)) && this.#believes(life)
     } catch (cause) {
       if (this.#closing.signal.aborted) return true
       this.#host.warn(
@@ -219,6 +224,19 @@ export class Sleeper {
     } finally {
       bound.done()
     }
+  }
+
+  /** Whether what an agent says of itself counts: not for ever, or one could keep its box awake for good. */
+  #believes(life: Life): boolean {
+    const now = this.#host.clock.monotonic()
+    life.busySince ??= now
+    if (now - life.busySince < BUSY_MS) return true
+    this.#host.warn(
+      'BUSY_TOO_LONG',
+      `The agent of tenant ${JSON.stringify(life.tenantId)} has said for an hour that it is busy, with nobody using its box; it may be put to sleep now. For longer work hold a lease, or say so with idle.veto.`,
+      { tenant: life.tenantId },
+    )
+    return false
   }
 
   #bound(operation: string, tenant: Tenant): Deadline {

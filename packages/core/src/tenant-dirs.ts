@@ -43,6 +43,8 @@ export interface KnownTenant {
   readonly uid: number | undefined
   /** Milliseconds since the epoch. */
   readonly lastActivity: number
+  /** Whether its `tenant.json` could not be read, and was made anew. */
+  readonly repaired: boolean
 }
 
 /** Something in the data folder that is no readable tenant's. */
@@ -122,10 +124,10 @@ export class TenantDirs {
         strays.push(found)
         // Whoever it was: nobody else gets what is theirs.
         const uid = await this.#ownerOf(name).catch(() => undefined)
-        if (uid !== undefined) this.#uids.keep(uid)
+        if (uid !== undefined && this.#uids.mayHave(name, uid)) this.#uids.keep(name, uid)
       } else {
         tenants.push(found)
-        if (found.uid !== undefined) this.#uids.keep(found.uid)
+        if (found.uid !== undefined) this.#uids.keep(name, found.uid)
       }
     }
     return { tenants, strays }
@@ -137,12 +139,13 @@ export class TenantDirs {
       const file = readJson(path)
       if (isTenantFile(file) && slugOf(file.id) === name) {
         const { mtimeMs } = lstatSync(path)
-        return { tenant: file.id, slug: name, uid: file.uid, lastActivity: Math.min(mtimeMs, this.#now()) }
+        const lastActivity = Math.min(mtimeMs, this.#now())
+        return { tenant: file.id, slug: name, uid: file.uid, lastActivity, repaired: false }
       }
       if (label !== undefined && slugOf(label) === name) {
         const uid = await this.#ownerOf(name)
         await writeAtomically(path, JSON.stringify(newTenantFile(label, uid)))
-        return { tenant: label, slug: name, uid, lastActivity: this.#now() }
+        return { tenant: label, slug: name, uid, lastActivity: this.#now(), repaired: true }
       }
       return { name, reason: `${TENANT_FILE} is missing or unreadable, and no box tells whose folder it is` }
     } catch (error) {
@@ -196,16 +199,26 @@ export class TenantDirs {
     const file = readJson(join(root, TENANT_FILE))
     if (isTenantFile(file) && file.id === tenant && (file.uid !== undefined || !uids))
       return { uid: file.uid }
-    const uid = uids && this.#uids.draw(uids)
+    const exists = await isDirectory(root)
+    const before = exists && uids ? await this.#uidBefore(slug, uids) : undefined
+    const uid = before ?? (uids && this.#uids.draw(slug, uids))
     const text = JSON.stringify(newTenantFile(tenant, uid))
     try {
-      if (await isDirectory(root)) await writeAtomically(join(root, TENANT_FILE), text)
+      if (exists) await writeAtomically(join(root, TENANT_FILE), text)
       else await this.#makeFolder(root, text)
     } catch (error) {
       if (uid !== undefined) this.#uids.giveBack(uid)
       throw error
     }
     return { uid }
+  }
+
+  /** The uid that owns the files of a folder whose `tenant.json` does not tell it; not when it is another tenant's. */
+  async #uidBefore(slug: string, { first, last }: UidRange): Promise<number | undefined> {
+    const uid = await this.#ownerOf(slug).catch(() => undefined)
+    if (uid === undefined || uid < first || uid > last || !this.#uids.mayHave(slug, uid)) return undefined
+    this.#uids.keep(slug, uid)
+    return uid
   }
 
   async #makeFolder(root: string, tenantFile: string): Promise<void> {

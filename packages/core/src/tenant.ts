@@ -52,6 +52,8 @@ export class Life implements Leasable {
   ready = false
   /** Deadlines that the agent has missed in a row. */
   missed = 0
+  /** Since when its agent says that it is busy, with nobody using the box; monotonic milliseconds. */
+  busySince: number | undefined
   /** The handle that callers without a lease share. */
   handle: TenantBox | undefined
   #end: LifeEnd | undefined

@@ -9,16 +9,22 @@ export interface UidRange {
 
 /** The uids that tenants have: none is given to two of them. */
 export class Uids {
-  readonly #taken = new Set<number>()
+  /** Whose folder has which. */
+  readonly #slugs = new Map<number, string>()
+
+  /** Whether no other tenant has it. */
+  mayHave(slug: string, uid: number): boolean {
+    return (this.#slugs.get(uid) ?? slug) === slug
+  }
 
   /** Notes one that a tenant has already. */
-  keep(uid: number): void {
-    this.#taken.add(uid)
+  keep(slug: string, uid: number): void {
+    this.#slugs.set(uid, slug)
   }
 
   /** It went to nobody after all. */
   giveBack(uid: number): void {
-    this.#taken.delete(uid)
+    this.#slugs.delete(uid)
   }
 
   /**
@@ -26,17 +32,17 @@ export class Uids {
    *
    * @throws TenantBoxError `INVALID_OPTION` when half of the range is taken
    */
-  draw({ first, last }: UidRange): number {
-    if (this.#taken.size > (last - first) / 2)
+  draw(slug: string, { first, last }: UidRange): number {
+    if (this.#slugs.size > (last - first) / 2)
       throw new TenantBoxError('INVALID_OPTION', 'The uid range of the driver is nearly used up. Widen it.', {
         option: 'uids',
-        expected: `a range of more than ${2 * this.#taken.size} uids`,
+        expected: `a range of more than ${2 * this.#slugs.size} uids`,
         got: `${first}-${last}`,
       })
     for (;;) {
       const uid = randomInt(first, last + 1)
-      if (this.#taken.has(uid)) continue
-      this.#taken.add(uid)
+      if (this.#slugs.has(uid)) continue
+      this.#slugs.set(uid, slug)
       return uid
     }
   }

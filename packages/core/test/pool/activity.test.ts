@@ -1,7 +1,7 @@
-import { rename, writeFile } from 'node:fs/promises'
+import { rename, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { testClock } from '../../src/testing/index.js'
+import { type TestClock, testClock } from '../../src/testing/index.js'
 import { failure, of, setup } from './helpers.js'
 
 describe('the last activity', () => {
@@ -12,6 +12,29 @@ describe('the last activity', () => {
     await failure(pool.ensure('a', { timeout: 10 }), 'TIMEOUT')
     await pool.close()
     expect(of(events, 'warning')).toEqual([])
+  })
+
+  it('is at most five seconds old on the disk while an operation of a handle goes on', async () => {
+    const clock = testClock(Date.now())
+    const { pool, dataDir } = await setup({ clock })
+    const box = await pool.ensure('a')
+    await clock.advance(20_000)
+    await box.connect()
+    await expectFresh(clock, dataDir)
+  })
+
+  it('is at most five seconds old on the disk while a wake goes on', async () => {
+    const clock = testClock(Date.now())
+    const { pool, engine, dataDir } = await setup({ clock })
+    await pool.ensure('a')
+    await pool.stop('a')
+    await clock.advance(20_000)
+    const hold = engine.faults.hold('start')
+    const waking = pool.ensure('a')
+    await hold.reached
+    await expectFresh(clock, dataDir)
+    hold.release()
+    await waking
   })
 
   it('of a tenant whom somebody waits for is now', async () => {
@@ -38,3 +61,12 @@ describe('the last activity', () => {
     expect(of(events, 'warning').map(({ code }) => code)).toEqual(['ACTIVITY_NOT_SAVED'])
   })
 })
+
+/** What a crash would leave of tenant `a`'s last activity, once it had the time to be written. */
+async function expectFresh(clock: TestClock, dataDir: string): Promise<void> {
+  for (let second = 0; second < 15; second++) {
+    await clock.advance(1_000)
+    const { mtimeMs } = await stat(join(dataDir, 'a', 'tenant.json'))
+    if (second > 5) expect(clock.now() - mtimeMs).toBeLessThanOrEqual(5_000)
+  }
+}

@@ -105,7 +105,7 @@ describe('maxRunning', () => {
 
   it('does not hang on a box that its veto keeps', async () => {
     const clock = testClock()
-    const { pool } = await setup({
+    const { pool, events } = await setup({
       clock,
       capacity: { maxRunning: 2, minUptime: 0, queueTimeout: '1h' },
       idle: { veto: (box) => box.tenant === 'a' },
@@ -114,7 +114,37 @@ describe('maxRunning', () => {
     await pool.ensure('b')
     await passTimeUntil(pool.ensure('c'), clock)
     expect(pool.get('a')?.state).toBe('running')
-    expect(pool.get('b')?.state).toBe('stopped')
+    expect(path(events, 'b')).toContain('>stopping(evicted)>stopped(evicted)')
+  })
+
+  it('asks one that would not go again after a while', async () => {
+    const clock = testClock()
+    let busy = true
+    const { pool, events } = await setup({
+      clock,
+      capacity: { maxRunning: 1, minUptime: 0, queueTimeout: '1h' },
+      idle: { veto: () => busy },
+    })
+    await pool.ensure('a')
+    const b = pool.ensure('b')
+    await next(pool, 'queue')
+    await clock.advance(10_000)
+    expect(pool.get('a')?.state).toBe('running')
+    busy = false
+    await passTimeUntil(b, clock)
+    expect(path(events, 'a')).toContain('>stopping(evicted)>stopped(evicted)')
+  })
+
+  it('lets in at once whose box somebody has started meanwhile', async () => {
+    const { pool, engine } = await setup({ capacity: { maxRunning: 1, minUptime: 0, queueTimeout: '1h' } })
+    await pool.ensure('b')
+    await pool.stop('b')
+    const lease = await pool.lease('a')
+    const b = pool.ensure('b')
+    await next(pool, 'queue')
+    engine.box('b')?.start()
+    expect((await b).state).toBe('running')
+    expect(lease.signal.aborted).toBe(false)
   })
 
   it('gives the slot of a box that died to who waits', async () => {

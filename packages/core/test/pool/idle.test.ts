@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { testClock } from '../../src/testing/index.js'
 import { failure, next, of, path, setup } from './helpers.js'
@@ -175,6 +176,30 @@ describe('idle tiers', () => {
     const stopped = next(pool, 'transition', ({ to }) => to === 'stopped')
     await clock.advance(10 * MINUTE)
     await stopped
+  })
+
+  it('listen to it for an hour in which nobody uses its box, and no longer', async () => {
+    const clock = testClock()
+    const { pool, events } = await setup(
+      { clock, idle: { stopAfter: '10m' } },
+      { agent: () => Response.json({ busy: true }) },
+    )
+    await pool.ensure('a')
+    const info = () => pool.get('a')
+    /** Until it is due, and the agent has answered. */
+    const askedAgain = async (): Promise<string | undefined> => {
+      await clock.advance(10 * MINUTE)
+      while (info()?.state === 'running' && info()?.dueAt === undefined) await setImmediate()
+      return info()?.state
+    }
+    for (let round = 0; round < 6; round++) expect(await askedAgain()).toBe('running')
+    pool.touch('a')
+    for (let round = 0; round < 6; round++) expect(await askedAgain()).toBe('running')
+    expect(of(events, 'warning')).toEqual([])
+    const stopped = next(pool, 'transition', ({ to }) => to === 'stopped')
+    expect(await askedAgain()).toMatch('stop')
+    expect((await stopped).reason).toBe('idle')
+    expect(of(events, 'warning').map(({ code, tenant }) => [code, tenant])).toEqual([['BUSY_TOO_LONG', 'a']])
   })
 
   it('differ by tenant', async () => {

@@ -144,7 +144,10 @@ describe('a new process', () => {
     const second = again()
     await second.start()
     expect(second.get('Älice')).toMatchObject({ state: 'running' })
-    expect(of(events, 'warning').map(({ code }) => code)).toEqual(['STRAY_FOLDER'])
+    expect(of(events, 'warning').map(({ code, tenant }) => [code, tenant])).toEqual([
+      ['STRAY_FOLDER', undefined],
+      ['TENANT_FILE_REPAIRED', 'Älice'],
+    ])
     expect([...second.list()].map(({ tenant }) => tenant)).toEqual(['Älice'])
   })
 
@@ -277,6 +280,18 @@ describe('close', () => {
     await pool.close({ boxes: 'stop', drain: 10 })
     await stopped
     expect(lease.signal.reason).toMatchObject({ code: 'POOL_CLOSED' })
+  })
+
+  it('refuses those who wait behind a stop, and lets go when nothing goes on any more', async () => {
+    const { pool, engine, dataDir } = await setup()
+    await pool.lease('a')
+    const stopped = pool.stop('a', { timeout: '1h' })
+    const removed = pool.remove('a', { timeout: '1h', data: 'delete' }).catch((error: unknown) => error)
+    await pool.close({ drain: 0 })
+    expect(engine.box('a')?.state).toBe('stopped')
+    await stopped
+    expect(await removed).toMatchObject({ code: 'POOL_CLOSED' })
+    await stat(join(dataDir, 'a', 'tenant.json'))
   })
 
   it('refuses what it does not know, before anything happens', async () => {
