@@ -1,7 +1,6 @@
 import { readdir } from 'node:fs/promises'
 import { type AgentEvent, isTenantBoxError } from '@tenantbox/core'
 import { expect, test } from 'vitest'
-import { passTimeUntil } from '../../core/test/pass-time.js'
 import { isTelegramError } from '../src/index.js'
 import { leapingClock } from './support/clock.js'
 import { gate, running } from './support/setup.js'
