@@ -25,8 +25,11 @@ import { Heard, MOST_FILES } from './heard.js'
 import type { RunningAnswers } from './running-answers.js'
 
 const MAX_REPORT_CHARACTERS = 1_024
-/** Who has a file that is not there sent again and again must not fill the gateway's log. */
-const FAILED_FILE_REST_MS = 1_000
+/**
+ * What a file that cannot be sent counts as, so that nobody fills the gateway's log with them: ten at once, then one a
+ * second.
+ */
+const FAILED_FILE_MS = 10
 const PRIVATE_EVERY_MS = 1_000
 /** Telegram takes about 20 messages a minute in a group, and edits count. */
 const GROUP_EVERY_MS = 3_000
@@ -119,7 +122,7 @@ export class Answering {
       if (!isFiles) throw cause
       const what = `A file of tenant ${JSON.stringify(tenant)}'s agent was not sent: see the cause.`
       warn('FILE_NOT_SENT', what, { tenant, cause })
-      this.#pace.rest(tenant, FAILED_FILE_REST_MS)
+      this.#pace.charge(tenant, FAILED_FILE_MS)
     }
   }
 
