@@ -115,6 +115,7 @@ export interface BoxIdentity {
 
 export interface SpawnRequest {
   readonly command: readonly string[]
+  /** @default the tenant's workspace, as the box sees it */
   readonly cwd?: string | undefined
   readonly env?: Readonly<Record<string, string>> | undefined
   readonly tty?: boolean | { columns: number; rows: number } | undefined

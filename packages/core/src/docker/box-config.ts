@@ -38,7 +38,7 @@ export interface BoxPlan {
 
 /** Where the agent's socket and the gateway's are, inside the box and in the tenant's folder. */
 export const AGENT_SOCKET = 'agent.sock'
-const WORKSPACE = '/workspace'
+export const WORKSPACE = '/workspace'
 const RUN = '/run/tenantbox'
 const GATEWAY = '/run/gateway'
 const SECRETS = '/run/secrets'

@@ -21,7 +21,7 @@ import type {
 } from '../driver.js'
 import { TenantBoxError } from '../errors.js'
 import { dialUnixSocket } from '../unix-socket.js'
-import { AGENT_SOCKET } from './box-config.js'
+import { AGENT_SOCKET, WORKSPACE } from './box-config.js'
 import { boxFailed, boxGone, Containers } from './containers.js'
 import { Creation } from './creation.js'
 import { Engine } from './engine.js'
@@ -188,7 +188,9 @@ export class DockerDriver implements Driver {
   }
 
   spawn(ref: BoxRef, request: SpawnRequest, options: DriverCall = {}): Promise<BoxProcess> {
-    return spawnInBox(this.#engine, ref, request, this.#opened.closing.signal, options)
+    // The engine's default is where the image begins.
+    const { cwd = WORKSPACE } = request
+    return spawnInBox(this.#engine, ref, { ...request, cwd }, this.#opened.closing.signal, options)
   }
 
   logs(ref: BoxRef, request: LogsRequest = {}, { signal }: DriverCall = {}): AsyncIterable<LogLine> {

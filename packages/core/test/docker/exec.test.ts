@@ -34,6 +34,11 @@ describe('a process spawned into a box', () => {
     expect(await child.exited).toBe(0)
   })
 
+  it('is in the workspace unless told otherwise, wherever the image begins', async () => {
+    const { driver, ref } = await runningBox()
+    expect((await shell(driver, ref, 'pwd')).stdout).toBe('/workspace\n')
+  })
+
   it('passes several megabytes through in order, byte by byte', async () => {
     const { driver, ref } = await runningBox()
     const child = await driver.spawn(ref, { command: ['/bin/cat'] })
