@@ -111,13 +111,13 @@ class ExecProcess implements BoxProcess {
   }
 
   async kill(): Promise<void> {
+    // Nobody may be reading what it writes, and over that the engine would hold up all that happens in its box.
+    this.#killed.abort()
     const operation = `end a process in the box of ${whose(this.#ref)}`
     const { Running, Pid } = await this.#engine.call(operation, (_, abortSignal) =>
       this.#started(abortSignal),
     )
     if (Running) await this.#end(Pid)
-    // Nobody may be reading what it has written: neither its end nor the engine waits for that.
-    this.#killed.abort()
     this.#exit(await this.#engine.call(operation, (_, abortSignal) => this.#exitCode(abortSignal)))
   }
 
