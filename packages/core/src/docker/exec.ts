@@ -80,7 +80,10 @@ class ExecProcess implements BoxProcess {
   readonly #ref: BoxRef
   readonly #exec: Docker.Exec
   readonly #mark: string
+  /** Aborted when somebody wants it ended. */
   readonly #killed = new AbortController()
+  /** Whether it was ended, and the engine knows. */
+  #dead = false
   #exit: (code: number) => void = () => undefined
 
   constructor(
@@ -119,6 +122,7 @@ class ExecProcess implements BoxProcess {
     )
     if (Running) await this.#end(Pid)
     this.#exit(await this.#engine.call(operation, (_, abortSignal) => this.#exitCode(abortSignal)))
+    this.#dead = true
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -143,11 +147,11 @@ class ExecProcess implements BoxProcess {
       })
       let held = 0
       for await (const { stream, bytes } of output) {
-        await passOn(bytes, this[stream], this.#killed.signal)
-        if (!this.#killed.signal.aborted) continue
-        // What it started may have outlived it, and write without end.
-        held += bytes.length
-        if (held > MOST_HELD) break
+        if (this.#killed.signal.aborted) held += bytes.length
+        if (held <= MOST_HELD) await passOn(bytes, this[stream], this.#killed.signal)
+        // What it started may have outlived it, and write without end. Before the engine knows that it is dead, it would
+        // take this for its end, with an exit code of its own invention.
+        else if (this.#dead) break
       }
       this.stdout.end()
       this.stderr.end()
