@@ -80,7 +80,10 @@ class ExecProcess implements BoxProcess {
   readonly #ref: BoxRef
   readonly #exec: Docker.Exec
   readonly #mark: string
+  /** Aborted when somebody wants it ended. */
   readonly #killed = new AbortController()
+  /** Whether it was ended, and the engine knows. */
+  #dead = false
   #exit: (code: number) => void = () => undefined
 
   constructor(
@@ -111,14 +114,15 @@ class ExecProcess implements BoxProcess {
   }
 
   async kill(): Promise<void> {
+    // Nobody may be reading what it writes, and over that the engine would hold up all that happens in its box.
+    this.#killed.abort()
     const operation = `end a process in the box of ${whose(this.#ref)}`
     const { Running, Pid } = await this.#engine.call(operation, (_, abortSignal) =>
       this.#started(abortSignal),
     )
     if (Running) await this.#end(Pid)
-    // Nobody may be reading what it has written: neither its end nor the engine waits for that.
-    this.#killed.abort()
     this.#exit(await this.#engine.call(operation, (_, abortSignal) => this.#exitCode(abortSignal)))
+    this.#dead = true
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -143,11 +147,11 @@ class ExecProcess implements BoxProcess {
       })
       let held = 0
       for await (const { stream, bytes } of output) {
-        await passOn(bytes, this[stream], this.#killed.signal)
-        if (!this.#killed.signal.aborted) continue
-        // What it started may have outlived it, and write without end.
-        held += bytes.length
-        if (held > MOST_HELD) break
+        if (this.#killed.signal.aborted) held += bytes.length
+        if (held <= MOST_HELD) await passOn(bytes, this[stream], this.#killed.signal)
+        // What it started may have outlived it, and write without end. Before the engine knows that it is dead, it would
+        // take this for its end, with an exit code of its own invention.
+        else if (this.#dead) break
       }
       this.stdout.end()
       this.stderr.end()

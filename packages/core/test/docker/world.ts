@@ -101,6 +101,19 @@ export function clientAfterTheEnd(): Docker {
   return client
 }
 
+/** A client to whom the engine tells pids of another machine: none of a box's processes is found by them. */
+export function clientFromElsewhere(): Docker {
+  const client = new Docker()
+  const { modem } = client
+  const dial: Docker['modem']['dial'] = modem.dial.bind(modem)
+  client.modem.dial = (options, callback) =>
+    dial(options, (error, answer) => {
+      const told = /^\/exec\/\w+\/json/.test(options.path ?? '') && answer !== null
+      callback?.(error, told ? { ...(answer as object), Pid: 1 } : answer)
+    })
+  return client
+}
+
 /** A client whose first start is refused as by an engine that was killed in the middle of an earlier one. */
 export function clientWithHalfStarted(): Docker {
   const client = new Docker()
