@@ -4,7 +4,7 @@ import { Duplex } from 'node:stream'
 import type { Turns } from './turns.js'
 
 /** What is read of a connection in its turn. */
-const PIECE = 16 * 1024
+const PIECE = 64 * 1024
 
 /**
  * Has `server` read all its connections in turns: a piece of one of them in each turn of the event loop. What those who
