@@ -39,10 +39,18 @@ class GatedConnection extends Duplex {
     socket.on('close', () => this.destroy())
   }
 
-  /** Of which `node:http` makes use where there is one. */
+  // What `node:http` uses of a socket where there is one:
+
   setTimeout(ms: number, callback?: () => void): this {
     this.#socket.setTimeout(ms, callback)
     return this
+  }
+
+  /** What was written is sent; the other side need not agree to the end. */
+  destroySoon(): void {
+    if (this.writable) this.end()
+    if (this.writableFinished) this.destroy()
+    else this.once('finish', () => this.destroy())
   }
 
   override _read(): void {

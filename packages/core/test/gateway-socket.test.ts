@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { readdirSync } from 'node:fs'
 import { request as httpRequest, type IncomingMessage, type RequestOptions } from 'node:http'
-import type { Socket } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { buffer, text } from 'node:stream/consumers'
 import { setImmediate as turn } from 'node:timers/promises'
@@ -416,6 +416,21 @@ describe('a box has its turn as everybody has:', () => {
     expect(bytes).toBe(100_000)
     // Two pieces, where one waits for its reader until the next comes.
     expect(read.most()).toBeLessThanOrEqual((2 * 64 * 1024) / 6)
+  })
+
+  it('whoever goes on sending after the last answer is cut off', async () => {
+    const { sockets, directory } = await gateway()
+    sockets.serve('/', () => new Response('no thanks'))
+    const socket = connect({ path: join(directory, 'gateway.sock'), allowHalfOpen: true })
+    const closed = new Promise((resolve) => socket.once('close', resolve))
+    socket.on('error', () => undefined).resume()
+    socket.write('POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n')
+    const pour = (): void => {
+      while (socket.write(`1000\r\n${'x'.repeat(4096)}\r\n`));
+      socket.once('drain', pour)
+    }
+    pour()
+    await closed
   })
 
   it('what nobody reads stays in the box', async () => {
