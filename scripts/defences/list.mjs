@@ -222,12 +222,12 @@ export const DEFENCES = [
     test: 'requests that wait on one connection: all of the box are cut',
   },
   {
-    name: 'one request of a box has its turn at a time',
+    name: 'a box has its turn as everybody has',
     file: 'packages/core/src/turns.ts',
     from: 'if (!this.#taken) this.#pass()',
     to: 'this.#pass()',
     suite: 'gateway-socket',
-    test: 'one of its requests begins at a time',
+    test: 'one of its connections is read at a time',
   },
   {
     name: 'an answer is read in turns with everything else',

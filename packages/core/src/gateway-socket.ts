@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { type Clock, systemClock } from './clock.js'
+import { readInTurns } from './gated-connection.js'
 import { type GatewayHandler, GatewayRoutes } from './gateway-routes.js'
 import { answerRequests, BodyTooLarge, sendResponse, toRequest } from './node-http.js'
 import { PendingBytes, TooManyBytes } from './pending-bytes.js'
@@ -123,19 +124,17 @@ export class GatewaySockets {
     })
     server.maxConnections = limits.connections
     const pending = new PendingBytes(limits.pendingBytes)
-    const turns = new Turns()
-    const turn = () => turns.next()
     let requests = 0
-    const begin = (outgoing: ServerResponse): boolean => {
-      requests++
-      outgoing.once('close', () => requests--)
-      return requests <= limits.requests
-    }
     answerRequests(server, MOST_PIPELINED, (incoming, outgoing) => {
+      requests++
       const { count, release } = pending.open()
-      outgoing.once('close', release)
-      void this.#answer({ tenant, incoming, count, turn }, outgoing, begin)
+      outgoing.once('close', () => {
+        requests--
+        release()
+      })
+      void this.#answer({ tenant, incoming, count }, outgoing, requests > limits.requests)
     })
+    readInTurns(server, new Turns())
     // Without a listener a connection that cannot be accepted would end the process.
     server.on('error', (cause) =>
       this.#warn(tenant, 'GATEWAY_SOCKET', 'The gateway socket cannot be connected to', cause),
@@ -144,20 +143,14 @@ export class GatewaySockets {
   }
 
   /** Never rejects. */
-  async #answer(
-    asked: Asked,
-    outgoing: ServerResponse,
-    begin: (outgoing: ServerResponse) => boolean,
-  ): Promise<void> {
+  async #answer(asked: Asked, outgoing: ServerResponse, busy: boolean): Promise<void> {
     const gone = new AbortController()
     outgoing.once('close', () => {
       if (!outgoing.writableFinished) gone.abort(new DOMException('The box has gone.', 'AbortError'))
     })
     const { stallMs } = this.#limits
     try {
-      await asked.turn()
-      gone.signal.throwIfAborted()
-      const response = begin(outgoing) ? await this.#respond(asked, gone.signal) : refusal(503)
+      const response = busy ? refusal(503) : await this.#respond(asked, gone.signal)
       await sendResponse(response, outgoing, { clock: this.#clock, stallMs })
     } catch (cause) {
       if (!gone.signal.aborted)
@@ -170,10 +163,10 @@ export class GatewaySockets {
     }
   }
 
-  async #respond({ tenant, incoming, count, turn }: Asked, signal: AbortSignal): Promise<Response> {
+  async #respond({ tenant, incoming, count }: Asked, signal: AbortSignal): Promise<Response> {
     let request: Request
     try {
-      request = toRequest(incoming, { maxBodyBytes: this.#limits.bodyBytes, count, turn, signal })
+      request = toRequest(incoming, { maxBodyBytes: this.#limits.bodyBytes, count, signal })
     } catch (error) {
       return refusal(error instanceof BodyTooLarge ? 413 : 400)
     }
@@ -207,12 +200,11 @@ function isSendable(value: unknown): value is Response {
   return value instanceof Response && value.status >= 200 && !value.bodyUsed && !value.body?.locked
 }
 
-/** A request, who asks, what is told of each chunk of its body, and what each step waits for. */
+/** A request, who asks, and what is told of each chunk of its body. */
 interface Asked {
   readonly tenant: string
   readonly incoming: IncomingMessage
   readonly count: (bytes: number) => void
-  readonly turn: () => Promise<void>
 }
 
 class TenantSocket {

@@ -58,8 +58,6 @@ export interface RequestBounds {
   readonly maxBodyBytes: number
   /** Told the size of each chunk of the body, which fails with what this throws. */
   readonly count: (bytes: number) => void
-  /** Each chunk waits for it. What arrives meanwhile becomes one chunk, however small its sender has cut it. */
-  readonly turn: () => Promise<void>
   readonly signal: AbortSignal
 }
 
@@ -70,8 +68,10 @@ export interface RequestBounds {
  * @throws BodyTooLarge when its headers say so already
  * @throws TypeError for what cannot be one: a method that `Request` refuses, a target that is no path
  */
-export function toRequest(incoming: IncomingMessage, bounds: RequestBounds): Request {
-  const { maxBodyBytes, signal } = bounds
+export function toRequest(
+  incoming: IncomingMessage,
+  { maxBodyBytes, count, signal }: RequestBounds,
+): Request {
   const { url, method, headers, rawHeaders } = incoming
   if (!url?.startsWith('/')) throw new TypeError('the target of the request is no path')
   if (Number(headers['content-length'] ?? 0) > maxBodyBytes) throw new BodyTooLarge(maxBodyBytes)
@@ -81,7 +81,7 @@ export function toRequest(incoming: IncomingMessage, bounds: RequestBounds): Req
   return new Request(ORIGIN + url, {
     method: method ?? 'GET',
     headers: all,
-    body: BODILESS.has(method) ? null : ReadableStream.from(bounded(incoming, bounds)),
+    body: BODILESS.has(method) ? null : ReadableStream.from(bounded(incoming, maxBodyBytes, count)),
     duplex: 'half',
     signal,
   })
@@ -89,14 +89,14 @@ export function toRequest(incoming: IncomingMessage, bounds: RequestBounds): Req
 
 async function* bounded(
   incoming: IncomingMessage,
-  { maxBodyBytes, count, turn }: RequestBounds,
+  maxBodyBytes: number,
+  count: (bytes: number) => void,
 ): AsyncGenerator<Uint8Array> {
   let bytes = 0
   for await (const chunk of incoming) {
     bytes += chunk.length
     if (bytes > maxBodyBytes) throw new BodyTooLarge(maxBodyBytes)
     count(chunk.length)
-    await turn()
     yield chunk
   }
 }
