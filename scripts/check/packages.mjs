@@ -68,6 +68,8 @@ async function useAsAUser(folder, tarballs) {
   await quietly('npm', ['install', '--no-audit', '--no-fund', '--silent', ...tarballs, ...tools], {
     cwd: project,
   })
+  // grammY's types name it, and come without its types.
+  writeFileSync(join(project, 'node-fetch.d.ts'), "declare module 'node-fetch'\n")
   for (const { name, code } of modules()) writeFileSync(join(project, name), code)
   await quietly(join(project, 'node_modules/.bin/tsc'), ['--project', project], { cwd: project })
   await runExamples(project)
@@ -104,7 +106,7 @@ const TALK = `import { TenantPool } from '@tenantbox/core'
 import { processDriver } from '@tenantbox/core/process'
 
 const box = { image: 'none', command: process.argv.slice(2) }
-const pool = new TenantPool({ name: 'readme', driver: processDriver(), dataDir: './data', box, onClose: 'remove' })
+const pool = new TenantPool({ name: 'readme', driver: processDriver(), dataDir: './agents', box, onClose: 'remove' })
 try {
   process.stdout.write(await pool.send('user-42', 'hello').text())
 } finally {

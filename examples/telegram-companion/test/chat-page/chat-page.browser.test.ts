@@ -50,6 +50,14 @@ test('two users chat side by side, each with their own', async () => {
   expect(troubles).toEqual([])
 })
 
+test('says what to try, until something is said', async () => {
+  const { anna, ben } = await inBrowser()
+  await anna.log.getByText('Try “remember').waitFor()
+  await anna.say('hi')
+  await anna.log.getByText('Try “remember').waitFor({ state: 'hidden' })
+  expect(await ben.log.getByText('Try “remember').isVisible()).toBe(true)
+})
+
 test('answers grow before the eyes: drafts and edits', async () => {
   const { anna, api } = await inBrowser()
   await api('sendMessageDraft', { chat_id: 1, draft_id: 1, text: 'Let me th' })

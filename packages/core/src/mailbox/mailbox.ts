@@ -15,7 +15,8 @@ const SHARES = { user: 1, agent: 0.5 } as const
 /**
  * The durable queue of all tenants' messages. What `post` has taken is handled at least once, whatever happens to this
  * process; in the order of the posts for each tenant, and tenants beside each other. A message that fails is tried again,
- * and keeps its tenant's next ones waiting until it is handled or parked in `failed/`.
+ * and keeps its tenant's next ones waiting until it is handled or parked in `failed/`. Bodies are JSON, described by a `type`:
+ * TypeScript takes no `interface` for JSON.
  *
  * @example
  * const mailbox = new Mailbox<{ text: string }>({

@@ -20,7 +20,10 @@ export type MemoryProgram = (process: MemoryProcess, command: readonly string[])
 // biome-ignore lint/suspicious/noConfusingVoidType: a function without a return statement is a program, too
 type Result = number | void
 
-/** Plays the agent: answers the requests that reach the box. `request.signal` aborts when the caller goes away. */
+/**
+ * Plays the agent: answers all requests that reach the box, `GET /healthz` too, without which the box does not become
+ * ready. `request.signal` aborts when the caller goes away.
+ */
 export type MemoryAgent = (request: Request, process: MemoryProcess) => Response | Promise<Response>
 
 /** What is in an image. */

@@ -14,7 +14,7 @@ export interface SchedulerOptions<P extends Json = Json> {
    * apart) until it resolves. After a crash it is called again for what it had not resolved for: `due.id` is the same
    * then, so a mailbox that knows its ids makes exactly one message of it.
    */
-  onDue: (due: Due<P>) => Promise<void>
+  onDue: (due: Due<P>) => Promise<unknown>
   /** For schedules that do not say. @default 'latest' */
   misfire?: Misfire
   /** The most dues of one schedule that `all` makes up for; the rest is counted in `missed` of the first. @default 10 */

@@ -5,10 +5,13 @@ import { onTestFinished } from 'vitest'
 import type { Problem } from '../../src/index.js'
 import { Workspace } from '../../src/index.js'
 
+/** Ten thousand folders take their time on a busy disk. */
+const REMOVAL_MS = 300_000
+
 /** A folder that is removed after the test. */
 export function temporaryFolder(): string {
   const folder = realpathSync(mkdtempSync(join(tmpdir(), 'tenantbox-workspace-')))
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }), REMOVAL_MS)
   return folder
 }
 
