@@ -34,6 +34,13 @@ export interface TelegramGateway {
     tenant: string,
     message: { id?: string | undefined; text: string; files?: readonly AgentFile[] | undefined },
   ): Promise<void>
+  /**
+   * Has messages wait again that were parked after their last attempt, of one tenant or of all, each in its old place.
+   * Resolves with how many.
+   *
+   * @throws TenantBoxError `POOL_CLOSED`, `INVALID_TENANT`
+   */
+  retryFailed(tenant?: string): Promise<number>
   /** Receives nothing more; what is being handled has 10 s to end, then it is handled again after the next start. The pool stays open. */
   close(): Promise<void>
 }
