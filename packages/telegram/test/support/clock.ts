@@ -1,14 +1,14 @@
 import type { Clock } from '@tenantbox/core'
 import type { TestClock } from '@tenantbox/core/testing'
 
-/** Lets time pass until the promise has settled; what takes real time meanwhile is given the event loop. */
-export async function passTimeUntil<T>(promise: Promise<T>, clock: TestClock): Promise<T> {
+/** Lets time pass until the promise has settled; what takes real time meanwhile is given the event loop after each step. */
+export async function passTimeUntil<T>(promise: Promise<T>, clock: TestClock, stepMs = 100): Promise<T> {
   let settled = false
   const done = (): void => {
     settled = true
   }
   promise.then(done, done)
-  while (!settled) await clock.advance(100)
+  while (!settled) await clock.advance(stepMs)
   return promise
 }
 
