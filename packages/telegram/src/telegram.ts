@@ -48,7 +48,7 @@ export interface TelegramGateway {
 /**
  * Runs a grammY bot on a pool: each chat is a tenant with a box of its own. Call it before you add handlers to the bot,
  * which then find the tenant in `ctx.tenant`; and start the gateway instead of the bot. It adds no commands. A handler that
- * throws is called again, later and later, up to five times.
+ * throws is called again, later and later, up to five times; what Telegram is to blame for does not count.
  *
  * @example
  * const bot = new Bot<Context & TenantFlavor>(token)
