@@ -105,6 +105,10 @@ export class Gateway<C extends Context & TenantFlavor> {
     await this.#letters.post(tenant, sayId(id), { kind: 'say', say: sayOf(say) })
   }
 
+  async retryFailed(tenant?: string | undefined): Promise<number> {
+    return this.#letters.retryFailed(tenant)
+  }
+
   close(): Promise<void> {
     if (this.#phase.name === 'closed') return this.#phase.done
     const done = this.#close(this.#phase)

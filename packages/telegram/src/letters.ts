@@ -50,6 +50,10 @@ export class Letters<C extends Context & TenantFlavor> {
       fromAgent: (say) => toJson({ kind: 'say', say: sayOf(say) }),
       ...host.bounds,
     })
+    this.#mailbox.on('failed', ({ tenant, attempts, cause }) => {
+      const what = `A message of tenant ${JSON.stringify(tenant)} was parked after ${attempts} attempts: see the cause. retryFailed() has it wait again.`
+      host.warn('PARKED', what, { tenant, cause })
+    })
   }
 
   /** Undefined for an update that is not being handled, or that has no tenant. */
@@ -63,6 +67,11 @@ export class Letters<C extends Context & TenantFlavor> {
 
   async close(): Promise<void> {
     await this.#mailbox.close()
+  }
+
+  /** Resolves with how many wait again. */
+  async retryFailed(tenant: string | undefined): Promise<number> {
+    return this.#mailbox.retryFailed(tenant)
   }
 
   /** Resolves once it is durable. */

@@ -42,7 +42,10 @@ export interface TelegramOptions<C extends Context> {
    * attempt. Undefined: nothing. @default 'Something went wrong. Please try again later.'
    */
   onFailure?: ((error: unknown, ctx: C) => string | undefined) | undefined
-  /** Attempts at one message, the process's own ends among them, before it is parked as failed; at most 999. @default 5 */
+  /**
+   * Attempts at one message, the process's own ends among them, before it is parked as failed; at most 999. Those that an
+   * outage of Telegram or of the engine has ended do not count. @default 5
+   */
   maxAttempts?: number | undefined
   /** Told of what fails no call. @default a warning of the process */
   onWarning?: ((warning: TelegramWarning) => void) | undefined

@@ -34,6 +34,13 @@ export interface TelegramGateway {
     tenant: string,
     message: { id?: string | undefined; text: string; files?: readonly AgentFile[] | undefined },
   ): Promise<void>
+  /**
+   * Has messages wait again that were parked after their last attempt, of one tenant or of all, each in its old place.
+   * Resolves with how many.
+   *
+   * @throws TenantBoxError `POOL_CLOSED`, `INVALID_TENANT`
+   */
+  retryFailed(tenant?: string): Promise<number>
   /** Receives nothing more; what is being handled has 10 s to end, then it is handled again after the next start. The pool stays open. */
   close(): Promise<void>
 }
@@ -41,7 +48,7 @@ export interface TelegramGateway {
 /**
  * Runs a grammY bot on a pool: each chat is a tenant with a box of its own. Call it before you add handlers to the bot,
  * which then find the tenant in `ctx.tenant`; and start the gateway instead of the bot. It adds no commands. A handler that
- * throws is called again, later and later, up to five times.
+ * throws is called again, later and later, up to five times; what Telegram is to blame for does not count.
  *
  * @example
  * const bot = new Bot<Context & TenantFlavor>(token)

@@ -203,7 +203,8 @@ test('a text that Telegram refuses for good is dropped, and the next one is sent
 
 test('a message whose last attempt fails is parked, its user told once, and the next one is handled', async () => {
   const errors: unknown[] = []
-  const { server, dataDir, asked } = await running({
+  let broken = true
+  const { server, tg, dataDir, asked, warnings } = await running({
     telegram: {
       maxAttempts: 2,
       onFailure: (error) => {
@@ -212,7 +213,7 @@ test('a message whose last attempt fails is parked, its user told once, and the 
       },
     },
     answers: ({ text: said }) => {
-      if (said === 'bad') throw new Error('it died')
+      if (said === 'bad' && broken) throw new Error('it died')
       return [text(said), done]
     },
   })
@@ -229,4 +230,8 @@ test('a message whose last attempt fails is parked, its user told once, and the 
   expect(errors).toHaveLength(1)
   const files = await readdir(dataDir, { recursive: true })
   expect(files.filter((path) => path.includes('/mailbox/failed/'))).toHaveLength(1)
+  expect(warnings.all.map(({ code, tenant }) => `${code} ${tenant}`)).toEqual(['PARKED 7'])
+  broken = false
+  expect(await tg.retryFailed()).toBe(1)
+  await chat.answer('bad')
 })

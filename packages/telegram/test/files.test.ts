@@ -112,6 +112,24 @@ test('captions count to what an answer may say', async () => {
   expect(chat.answers.at(-1)?.message.caption).toBe('y…')
 })
 
+test.each([
+  ['many files', 100, (index: number) => `missing-${index}`],
+  ['long names', 2, () => 'x'.repeat(50_000)],
+])('an answer of %s is cut, and the agent told to stop', async (_what, shown, path) => {
+  const { server, warnings, cancelled } = await running({
+    *answers() {
+      for (let index = 0; index < 1_000; index++) yield { type: 'file', file: { path: path(index) } }
+      yield done
+    },
+  })
+  server.chat(7).user().say('all of them')
+  await cancelled.count(1)
+  await warnings.count(shown + 1)
+  const codes = warnings.all.map(({ code }) => code)
+  expect(codes.filter((code) => code === 'FILE_NOT_SENT')).toHaveLength(shown)
+  expect(codes.filter((code) => code === 'ANSWER_CUT')).toHaveLength(1)
+})
+
 test('an image that Telegram does not take as a photo is sent as a document', async () => {
   const { server } = await running({
     async *answers(_message, { env }) {

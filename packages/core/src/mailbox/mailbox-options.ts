@@ -10,8 +10,8 @@ export interface MailboxOptions<B extends Json = Json> {
   /** The pool whose tenants the messages are for. It has one mailbox at a time. */
   pool: TenantPool
   /**
-   * Handles one message; done when it resolves, tried again when it rejects. One at a time for each tenant. It should end
-   * when `turn.signal` aborts: while it does not, its tenant waits.
+   * Handles one message; done when it resolves, tried again when it rejects: with `SERVICE_UNAVAILABLE` as often as it
+   * takes. One at a time for each tenant. It should end when `turn.signal` aborts: while it does not, its tenant waits.
    */
   handle: (turn: Turn<B>) => Promise<void>
   /** Turns at the same time, of different tenants. @default 64 */

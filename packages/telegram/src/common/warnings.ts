@@ -16,6 +16,8 @@ export interface TelegramWarning {
     | 'CHAT_GONE'
     /** A message for the user was dropped: no chat is known for the tenant, or Telegram refused it for good. */
     | 'NOT_DELIVERED'
+    /** A message was parked after its last attempt, which may have ended the process: `retryFailed` has it wait again. */
+    | 'PARKED'
     /** A file of the agent's could not be read or sent; the rest of the answer was. */
     | 'FILE_NOT_SENT'
     /** The agent, or the app, said more at once than is shown; it was cut, and an agent that answers was told to stop. */
