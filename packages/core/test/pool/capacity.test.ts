@@ -65,6 +65,19 @@ describe('maxRunning', () => {
     expect(order).toHaveLength(21)
   })
 
+  it('lets who waits in between two uses of another box, however closely they follow each other', async () => {
+    const { pool } = await setup({ capacity: { maxRunning: 1, minUptime: 0, queueTimeout: '1h' } })
+    let served = false
+    await pool.ensure('a')
+    const burst = async (): Promise<void> => {
+      while (!served) await pool.use('a', () => setImmediate())
+    }
+    const bursts = burst()
+    await pool.ensure('b')
+    served = true
+    await bursts
+  })
+
   it('times a waiting caller out with QUEUE_TIMEOUT', async () => {
     const clock = testClock()
     const { pool, events } = await setup({ clock, capacity: { maxRunning: 1, queueTimeout: '10s' } })
