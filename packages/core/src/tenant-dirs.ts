@@ -222,14 +222,15 @@ export class TenantDirs {
     if (isTenantFile(file) && file.id === tenant && (file.uid !== undefined || !uids))
       return { uid: file.uid }
     const exists = await isDirectory(root)
-    const uid =
-      uids && ((exists ? await this.#uidBefore(slug, uids) : undefined) ?? this.#drawUid(slug, uids))
+    const before = uids && exists ? await this.#uidBefore(slug, uids) : undefined
+    const drawn = uids && before === undefined ? this.#drawUid(slug, uids) : undefined
+    const uid = before ?? drawn
     const text = JSON.stringify(newTenantFile(tenant, uid))
     try {
       if (exists) await writeAtomically(join(root, TENANT_FILE), text)
       else await this.#makeFolder(root, text)
     } catch (error) {
-      if (uid !== undefined) this.#uids.delete(uid)
+      if (drawn !== undefined) this.#uids.delete(drawn)
       throw error
     }
     return { uid }
