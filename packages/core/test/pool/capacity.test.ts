@@ -129,6 +129,18 @@ describe('maxRunning', () => {
     expect(path(events, 'b')).toContain('>stopping(evicted)>stopped(evicted)')
   })
 
+  it('keeps no order waiting for a tenant that waits for room', async () => {
+    const { pool } = await setup({ capacity: { maxRunning: 1, minUptime: 0, queueTimeout: '1h' } })
+    await pool.ensure('b')
+    const lease = await pool.lease('a')
+    const b = pool.ensure('b')
+    await next(pool, 'queue')
+    await pool.remove('b')
+    expect(pool.get('b')?.state).toBe('absent')
+    lease.release()
+    expect((await b).state).toBe('running')
+  })
+
   it('asks one that would not go again after a while', async () => {
     const clock = testClock()
     let busy = true
