@@ -72,7 +72,8 @@ export class Admission {
   /** Gives the slot back if nothing needs it any more, and looks whether somebody can go on. Idempotent. */
   settle(tenant: Tenant): void {
     if (isLive(tenant.state)) this.occupy(tenant)
-    else if (!tenant.flight && !tenant.inDoubt) this.#holders.delete(tenant)
+    // Nearly all of very many tenants sleep, and hold nothing: who is listed or updated with them all must not look further.
+    else if (!tenant.flight && !tenant.inDoubt && !this.#holders.delete(tenant)) return
     this.makeRoom()
   }
 

@@ -24,7 +24,10 @@ export interface IdleOptions {
   stopAfter?: Duration | false | undefined
   /** Box removed, the tenant's folder kept. @default false */
   removeAfter?: Duration | false | undefined
-  /** Asked right before a box is put to sleep; `true` keeps it awake for another round. An error means `false`. */
+  /**
+   * Asked right before a box is put to sleep, or stopped to make room for another's, when its new callers wait for the
+   * answer; `true` keeps it awake for another round. An error means `false`, as does no answer within 5 s.
+   */
   veto?: ((box: TenantBox, signal: AbortSignal) => boolean | Promise<boolean>) | undefined
 }
 

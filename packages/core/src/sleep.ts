@@ -68,16 +68,25 @@ export class Sleeper {
     })
   }
 
-  /** Stops a box to make room for another tenant's, unless it is wanted after all. */
+  /**
+   * Stops a box to make room for another tenant's. Newcomers queue from the first moment on, and then behind whom the
+   * room is for: or uses that follow each other closely would keep it for good.
+   */
   async evict(tenant: Tenant): Promise<Eviction> {
-    if (await this.#vetoed(tenant)) return 'vetoed'
-    return tenant.serial.run(async () => {
-      await this.#host.reconciler.refresh(tenant)
-      if (this.#closing.signal.aborted) return 'kept'
-      if (tenant.wanted || tenant.gate || tenant.flight) return 'kept'
-      await this.#down(tenant, 'stop', 'evicted')
-      return 'evicted'
-    })
+    if (tenant.wanted || tenant.gate || tenant.flight) return 'kept'
+    const openGate = this.#closeGate(tenant)
+    try {
+      if (await this.#vetoed(tenant)) return 'vetoed'
+      return await tenant.serial.run(async () => {
+        await this.#host.reconciler.refresh(tenant)
+        // The veto itself may have left something open.
+        if (this.#closing.signal.aborted || tenant.leases > 0) return 'kept'
+        await this.#down(tenant, 'stop', 'evicted')
+        return 'evicted'
+      })
+    } finally {
+      openGate()
+    }
   }
 
   /**
@@ -96,20 +105,12 @@ export class Sleeper {
     while (tenant.gate) await orAbort(tenant.gate, signal)
     // Those who have waited behind another would begin when the pool has let go of everything.
     if (reason !== 'shutdown') this.#closing.signal.throwIfAborted()
-    let open = (): void => undefined
-    tenant.gate = new Promise((resolve) => {
-      open = resolve
-    })
-    const over = (): void => {
-      tenant.gate = undefined
-      open()
-      this.#host.settle(tenant)
-    }
+    const openGate = this.#closeGate(tenant)
     try {
       if (leases === 'abort') this.#abortLeases(tenant, tier, reason)
       else await this.#leasesEnded(tenant, signal)
     } catch (error) {
-      over()
+      openGate()
       throw error
     }
     const done = tenant.serial.run(async () => {
@@ -118,7 +119,7 @@ export class Sleeper {
       await this.#down(tenant, tier, reason)
       await afterwards?.()
     })
-    await orAbort(done.finally(over), signal)
+    await orAbort(done.finally(openGate), signal)
   }
 
   /** Stops the box of a life whose agent hangs, whoever wants it. */
@@ -142,6 +143,19 @@ export class Sleeper {
   /** Takes a live box down at once, whoever wants it. Under the tenant's lock. */
   async putDown(tenant: Tenant, reason: DownReason): Promise<void> {
     await this.#down(tenant, 'stop', reason)
+  }
+
+  /** New callers queue until the returned function is called. */
+  #closeGate(tenant: Tenant): () => void {
+    let open = (): void => undefined
+    tenant.gate = new Promise((resolve) => {
+      open = resolve
+    })
+    return () => {
+      tenant.gate = undefined
+      open()
+      this.#host.settle(tenant)
+    }
   }
 
   #abortLeases(tenant: Tenant, tier: IdleTier, reason: DownReason): void {

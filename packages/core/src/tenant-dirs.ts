@@ -201,13 +201,14 @@ export class TenantDirs {
       return { uid: file.uid }
     const exists = await isDirectory(root)
     const before = exists && uids ? await this.#uidBefore(slug, uids) : undefined
-    const uid = before ?? (uids && this.#uids.draw(slug, uids))
+    const drawn = uids && before === undefined ? this.#uids.draw(slug, uids) : undefined
+    const uid = before ?? drawn
     const text = JSON.stringify(newTenantFile(tenant, uid))
     try {
       if (exists) await writeAtomically(join(root, TENANT_FILE), text)
       else await this.#makeFolder(root, text)
     } catch (error) {
-      if (uid !== undefined) this.#uids.giveBack(uid)
+      if (drawn !== undefined) this.#uids.giveBack(drawn)
       throw error
     }
     return { uid }

@@ -117,7 +117,7 @@ export class Tenant implements IdleEntry {
   flight: SharedFlight<void> | undefined
   /** Callers that wait for a wake: as good as leases for whoever wants to put the box to sleep. */
   demand = 0
-  /** Set while somebody waits for the leases to end; new callers queue behind it. */
+  /** Set while somebody waits for the leases to end, or takes the box down for another's; new callers queue behind it. */
   gate: Promise<void> | undefined
 
   /** Called when something happens to the box while it comes up. */

@@ -1,6 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { chooseVictims, type Occupant } from '../src/admission.js'
+import { Admission, chooseVictims, type Occupant } from '../src/admission.js'
+import type { Tenant } from '../src/tenant.js'
+import { testClock } from '../src/testing/index.js'
 
 const occupant = fc.record({
   state: fc.constantFrom('running', 'paused', 'starting', 'stopping', 'pausing', 'resuming'),
@@ -36,5 +38,35 @@ describe('chooseVictims', () => {
         expect(retryIn).toBe(young.length ? Math.min(...young) : undefined)
       }),
     )
+  })
+})
+
+describe('Admission', () => {
+  it('looks for nobody to evict on account of a tenant that holds nothing, however many wait', async () => {
+    let looks = 0
+    const clock = testClock()
+    const capacity = { maxRunning: 1, maxStarting: 1, maxQueued: 10, queueTimeout: 1_000, minUptime: 0 }
+    const evict = async (): Promise<'kept'> => 'kept'
+    const admission = new Admission({ clock, capacity, evict, queued: () => undefined })
+    const tenant = (state: Tenant['state']) =>
+      ({
+        state,
+        get wanted() {
+          looks++
+          return true
+        },
+        flight: state === 'absent' ? {} : undefined,
+      }) as Tenant
+    await admission.admit(tenant('running'), new AbortController().signal)
+    const waiting = expect(
+      admission.admit(tenant('absent'), new AbortController().signal),
+    ).rejects.toMatchObject({ code: 'QUEUE_TIMEOUT' })
+    const before = looks
+    for (let i = 0; i < 100; i++) admission.settle(tenant('stopped'))
+    expect(looks).toBe(before)
+    admission.settle(tenant('running'))
+    expect(looks).toBeGreaterThan(before)
+    await clock.advance(1_000)
+    await waiting
   })
 })

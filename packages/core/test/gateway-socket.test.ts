@@ -728,6 +728,20 @@ describe('the signal', () => {
     expect(signal.aborted).toBe(true)
   })
 
+  it('aborts when the box closes its half at once', async () => {
+    const { sockets, dial } = await gateway()
+    const aborted = withResolvers()
+    sockets.serve('/', (_, { signal }) => {
+      signal.addEventListener('abort', () => aborted.resolve())
+      if (signal.aborted) aborted.resolve()
+      return new Promise(() => undefined)
+    })
+    const client = await dial()
+    client.on('error', () => undefined)
+    client.end('GET / HTTP/1.1\r\nhost: x\r\n\r\n')
+    await aborted.promise
+  })
+
   it('aborts when the socket closes', async () => {
     const { sockets, signal, cancelled } = await asked()
     await sockets.close('user-42')

@@ -1,12 +1,15 @@
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { docker } from '@tenantbox/core/docker'
-import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { isTenantBoxError } from '../../src/index.js'
 import { importAgentImage, world } from '../engine/world.js'
 import { failure } from '../pool/helpers.js'
 import { PrivateEngine, whyNoPrivateEngine } from './private-engine.js'
 import { SmallDisk, whyNoSmallDisk } from './small-disk.js'
+
+// Disks are filled to the last block by these.
+vi.setConfig({ testTimeout: 120_000 })
 
 const KiB = 1024
 const MiB = 1024 ** 2

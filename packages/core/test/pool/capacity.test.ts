@@ -66,6 +66,19 @@ describe('maxRunning', () => {
     expect(order).toHaveLength(21)
   })
 
+  it('lets who waits in between two uses of another box, however closely they follow each other', async () => {
+    const { pool } = await setup({ capacity: { maxRunning: 1, minUptime: 0, queueTimeout: '1h' } })
+    let served = false
+    await pool.ensure('a')
+    const burst = async (): Promise<void> => {
+      while (!served) await pool.use('a', () => setImmediate())
+    }
+    const bursts = burst()
+    await pool.ensure('b')
+    served = true
+    await bursts
+  })
+
   it('times a waiting caller out with QUEUE_TIMEOUT', async () => {
     const clock = testClock()
     const { pool, events } = await setup({ clock, capacity: { maxRunning: 1, queueTimeout: '10s' } })
@@ -115,6 +128,18 @@ describe('maxRunning', () => {
     await passTimeUntil(pool.ensure('c'), clock)
     expect(pool.get('a')?.state).toBe('running')
     expect(path(events, 'b')).toContain('>stopping(evicted)>stopped(evicted)')
+  })
+
+  it('keeps no order waiting for a tenant that waits for room', async () => {
+    const { pool } = await setup({ capacity: { maxRunning: 1, minUptime: 0, queueTimeout: '1h' } })
+    await pool.ensure('b')
+    const lease = await pool.lease('a')
+    const b = pool.ensure('b')
+    await next(pool, 'queue')
+    await pool.remove('b')
+    expect(pool.get('b')?.state).toBe('absent')
+    lease.release()
+    expect((await b).state).toBe('running')
   })
 
   it('asks one that would not go again after a while', async () => {

@@ -18,8 +18,11 @@ describe('a new process', () => {
     await pool.close()
     events.length = 0
     const starts = engine.calls('start')
+    const asked = (): number[] => [engine.calls('list'), engine.calls('inspect') + engine.calls('find')]
+    const [lists = 0, others] = asked()
     const next = again()
     expect(await next.start()).toMatchObject({ adopted: 3 })
+    expect(asked()).toEqual([lists + 1, others])
     expect([...next.list()].map(({ tenant, state }) => [tenant, state]).sort()).toEqual([
       ['none', 'absent'],
       ['runs', 'running'],
