@@ -2,7 +2,7 @@ import { appendFileSync, readFileSync, renameSync, truncateSync, writeFileSync }
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, expectTypeOf, test } from 'vitest'
-import { type SessionEntry, Workspace } from '../src/index.js'
+import { type Json, type SessionEntry, Workspace } from '../src/index.js'
 import { all, temporaryFolder, temporaryWorkspace } from './support/folder.js'
 import { standardSchema } from './support/schema.js'
 
@@ -256,6 +256,11 @@ describe('reading', () => {
     })
     const written = await workspace.session.append({ role: 'user', content: 'x', meta: { chat: 7 } })
     expectTypeOf(written.meta).toEqualTypeOf<{ chat: number } | undefined>()
+    expectTypeOf<Parameters<typeof workspace.session.append>[0]['meta']>().toEqualTypeOf<
+      typeof written.meta
+    >()
+    // What has no schema of its own may be any JSON.
+    expectTypeOf<Parameters<typeof workspace.schedules.add>[0]['payload']>().toEqualTypeOf<Json | undefined>()
     expect(written.meta).toEqual({ chat: 7 })
     const wrong = { role: 'user', content: 'x', meta: { chat: 'seven' } } as never
     await expect(workspace.session.append(wrong)).rejects.toMatchObject({ code: 'INVALID_ENTRY' })
