@@ -1,4 +1,4 @@
-import { finishAbandoned, finishArchives, isSettled } from './archive-finish.js'
+import { ARCHIVE_WAIT_MS, finishAbandoned, finishArchives, isSettled } from './archive-finish.js'
 import { ARCHIVE_FOLDER } from './archive-folder.js'
 import { busy } from './errors.js'
 import type { OnProblem } from './problem.js'
@@ -12,18 +12,24 @@ const MAX_ATTEMPTS = 20
  * is seen to be carried over. Should an archive be unfinished, then that comes first: what it carries over was said
  * before.
  */
-export async function appendLine(directory: string, line: Buffer, onProblem: OnProblem): Promise<void> {
-  let waits = true
+export async function appendLine(
+  directory: string,
+  line: Buffer,
+  onProblem: OnProblem,
+  longestWait: number = ARCHIVE_WAIT_MS,
+): Promise<void> {
+  // In all: a tenant can forge one unfinished archive after the other.
+  let deadline = performance.now() + longestWait
   for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
     using file = openSessionToAppend(directory)
-    if (waits && file.stats.nlink > 1) {
-      const found = await waitForArchive(directory, onProblem)
-      waits = found !== 'unfinished'
+    if (file.stats.nlink > 1 && performance.now() < deadline) {
+      const found = await waitForArchive(directory, deadline, onProblem)
       if (found === 'finished') continue
+      if (found === 'unfinished') deadline = Number.NEGATIVE_INFINITY
     }
     if (!(await writeLine(file, line))) continue
     if (isCurrent(directory, file)) return
-    await finishArchives(directory)
+    await finishArchives(directory, deadline)
     if (await isSettled(directory, file, line)) return
   }
   throw busy(SESSION_FILE, MAX_ATTEMPTS)
@@ -32,11 +38,12 @@ export async function appendLine(directory: string, line: Buffer, onProblem: OnP
 /** Has an archive finished that was begun before, by its maker or, if that has died, here. */
 async function waitForArchive(
   directory: string,
+  deadline: number,
   onProblem: OnProblem,
 ): Promise<'none' | 'finished' | 'unfinished'> {
   try {
     if (await finishAbandoned(directory)) return 'none'
-    return (await finishArchives(directory)) ? 'finished' : 'unfinished'
+    return (await finishArchives(directory, deadline)) ? 'finished' : 'unfinished'
   } catch (error) {
     // Nobody's append fails for what an archiver has left, or a tenant made look like that.
     onProblem({ file: ARCHIVE_FOLDER, message: `An unfinished archive was not finished: ${error}` })

@@ -25,6 +25,8 @@ import { writeLine } from './write-line.js'
 export const KEPT_LIMIT = 256 * 1024 * 1024
 /** After this long, who began to finish an archive is taken to have died. */
 const CLAIM_MS = 5000
+/** How long others wait for it: its maker and who takes it over may both die. */
+export const ARCHIVE_WAIT_MS = 2 * CLAIM_MS
 const POLL_MS = 5
 const LONGEST_POLL_MS = 200
 /** The most that writers can have added to the old file between the last look at it and its replacement. */
@@ -32,9 +34,11 @@ const LATE_LIMIT = 32 * 1024 * 1024
 const MAX_ATTEMPTS = 20
 const BLANK = Buffer.alloc(64 * 1024, '\n')
 
-/** Sees that no archive is left unfinished: by waiting, while its maker may be alive. False when that takes too long. */
-export async function finishArchives(directory: string): Promise<boolean> {
-  const deadline = performance.now() + 2 * CLAIM_MS
+/** Sees that no archive is left unfinished: by waiting, while its maker may be alive. False when it is not by `deadline`. */
+export async function finishArchives(
+  directory: string,
+  deadline = performance.now() + ARCHIVE_WAIT_MS,
+): Promise<boolean> {
   for (let poll = 0; !(await finishAbandoned(directory)); poll++) {
     if (performance.now() > deadline) return false
     await delay(Math.min(POLL_MS * 2 ** poll, LONGEST_POLL_MS))

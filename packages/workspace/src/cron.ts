@@ -5,9 +5,24 @@ const HOUR = 3_600_000
 /** Clocks are changed by less than this. */
 const GUARD = 3 * HOUR
 const MAX_CACHED = 128
-const SOME_DAY = 0
 const MAX_LENGTH = 100
-const NEVER = 'never matches: there is no such day'
+const NAMES: Readonly<Record<string, string>> = {
+  '@hourly': '0 * * * *',
+  '@daily': '0 0 * * *',
+  '@midnight': '0 0 * * *',
+  '@weekly': '0 0 * * 0',
+  '@monthly': '0 0 1 * *',
+  '@yearly': '0 0 1 1 *',
+  '@annually': '0 0 1 1 *',
+}
+/** The library looks no further. Until then the calendar repeats every 28 years. */
+const YEARS = '1970-2099'
+const LAST_28_YEARS = Date.UTC(2072, 0, 1)
+/**
+ * What else the library knows: the nearest weekday, day and weekday both, a fifth weekday. There can be decades between
+ * two such days, and looking for one takes milliseconds; other days come every few years at the least.
+ */
+const RARE = /[+?]|[\dL]W|#(?![1-4]\b)/i
 
 /**
  * A cron pattern of five fields. The library matches it against wall times only; what happens when clocks change is
@@ -27,31 +42,23 @@ export class CronPattern {
   }
 
   static readonly #cache = new Map<string, CronPattern>()
-  /** Days that never come: to find that out takes the library longer than anything else. */
-  static readonly #neverDays = new Set<string>()
 
   /** The pattern, or what is wrong with it. */
   static parse(source: string): CronPattern | string {
     const cached = CronPattern.#cache.get(source)
     if (cached) return cached
-    const fields = source.trim().split(/\s+/)
-    const named = /^@(hourly|daily|midnight|weekly|monthly|yearly|annually)$/.exec(source)
-    if (source.length > MAX_LENGTH || (fields.length !== 5 && !named) || source.includes(':'))
+    const fields = (Object.hasOwn(NAMES, source) ? NAMES[source] : source)?.trim().split(/\s+/) ?? []
+    if (source.length > MAX_LENGTH || fields.length !== 5 || source.includes(':'))
       return 'must be five fields (minute, hour, day, month, weekday) or a name such as @daily'
-    const days = fields.slice(2).join(' ')
-    if (CronPattern.#neverDays.has(days)) return NEVER
+    if (RARE.test(source)) return 'has one of +, ?, W and #5, which are not supported'
     let cron: Cron
     try {
-      cron = new Cron(source, { mode: '5-part', utcOffset: 0 })
+      cron = new Cron(`0 ${fields.join(' ')} ${YEARS}`, { mode: '7-part', utcOffset: 0 })
     } catch {
       return 'is not a pattern: see the fields minute, hour, day of the month, month, day of the week'
     }
-    const pattern = new CronPattern(cron, named?.[1] === 'hourly' || fields[1]?.startsWith('*') === true)
-    if (pattern.#nextWall(SOME_DAY) === undefined) {
-      if (CronPattern.#neverDays.size >= MAX_CACHED) CronPattern.#neverDays.clear()
-      CronPattern.#neverDays.add(days)
-      return NEVER
-    }
+    const pattern = new CronPattern(cron, fields[1]?.startsWith('*') === true)
+    if (pattern.#nextWall(LAST_28_YEARS) === undefined) return 'never matches: there is no such day'
     // A parsed pattern takes tens of kilobytes; most tenants use the same few.
     if (CronPattern.#cache.size >= MAX_CACHED) CronPattern.#cache.clear()
     CronPattern.#cache.set(source, pattern)
@@ -77,13 +84,7 @@ export class CronPattern {
   }
 
   #nextWall(after: number): number | undefined {
-    try {
-      return this.#cron.nextRun(new Date(after))?.getTime()
-    } catch (error) {
-      // The library looks for a day by recursion: there is none for so long that the stack is full.
-      if (error instanceof RangeError) return undefined
-      throw error
-    }
+    return this.#cron.nextRun(new Date(after))?.getTime()
   }
 
   #instantsOf(wall: number, zone: Zone): number[] {

@@ -10,6 +10,12 @@ const time: Rule = (value) =>
     ? undefined
     : 'must be an ISO 8601 time'
 
+const RFC_3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/
+
+/** Without its offset it would be another time for every reader. */
+const exactTime: Rule = (value) =>
+  time(value) ?? (RFC_3339.test(value as string) ? undefined : 'must have seconds and an offset, or Z')
+
 const PARTS: Readonly<Record<string, Rule>> = {
   text: object({ type: text, text }, { open: true }),
   reasoning: object({ type: text, text, 'provider?': json }, { open: true }),
@@ -75,8 +81,8 @@ const SHAPES: Readonly<Record<string, Shape>> = {
 }
 
 /** What is read may come from a newer version, so further keys are kept; what is written has no others. */
-const READ = rulesOf({ open: true })
-const WRITE = rulesOf({ open: false })
+const READ = rulesOf({ at: time, open: true })
+const WRITE = rulesOf({ at: exactTime, open: false })
 
 /** What is wrong with a line's value; undefined when it is an entry. */
 export function entryFault(value: unknown, use: 'read' | 'write'): string | undefined {
@@ -101,6 +107,6 @@ export function parseEntry(line: string): { readonly entry: SessionEntry } | { r
   return fault === undefined ? { entry: value as SessionEntry } : { fault }
 }
 
-function rulesOf(options: { open: boolean }): ReadonlyMap<string, Rule> {
-  return new Map(Object.entries(SHAPES).map(([role, shape]) => [role, object(shape, options)]))
+function rulesOf({ at, open }: { at: Rule; open: boolean }): ReadonlyMap<string, Rule> {
+  return new Map(Object.entries(SHAPES).map(([role, shape]) => [role, object({ ...shape, at }, { open })]))
 }

@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises'
-import { fromMarkdown } from 'mdast-util-from-markdown'
+import MarkdownIt from 'markdown-it'
 import { WorkspaceError } from './errors.js'
 import { forEachInTurns } from './turns.js'
 
@@ -19,32 +19,26 @@ export interface Outline {
   readonly last: { readonly start: number; readonly missingFence?: string } | undefined
 }
 
-/** Only the blocks matter here, and inline constructs are where Markdown can be made slow. */
-const BLOCKS_ONLY = {
-  disable: {
-    null: [
-      'attention',
-      'autolink',
-      'characterEscape',
-      'characterReference',
-      'codeText',
-      'hardBreakEscape',
-      'htmlText',
-      'labelEnd',
-      'labelStartImage',
-      'labelStartLink',
-    ],
-  },
-}
 const FIRST_WINDOW = 64
 const LARGEST_BLOCK = { lines: 1024, characters: 32 * 1024 }
-/** A line with more quotes or lists in each other than anybody reads; the parser's time grows with their square. */
-const DEEP = /^(?:[ \t]*(?:>|[-+*]|\d{1,9}[.)])[ \t]?){6}(?=[ \t]*(?:>|[-+*]|\d{1,9}[.)]))/
+/** Of quotes and lists in each other; an item of a list is two deep. */
+const DEEPEST = 40
 const PLAIN_ATX = /^ {0,3}#{1,6}[ \t]+([^\\`*_[\]<>&!#~]*[^\\`*_[\]<>&!#~ \t])[ \t]*$/
 const MAX_HEADING = 1000
 const FENCE = /^ {0,3}(`{3,}|~{3,})/
 
-type Node = ReturnType<typeof fromMarkdown>['children'][number]
+const parser = new MarkdownIt('commonmark', { maxNesting: DEEPEST })
+type Token = ReturnType<typeof parser.parse>[number]
+
+/** A block of the document itself, by its lines: from `first` up to, not including, `after`. */
+interface Block {
+  /** As the parser calls it, such as `heading_open`. */
+  readonly type: string
+  /** Its HTML element, such as `h1`. */
+  readonly tag: string
+  readonly first: number
+  readonly after: number
+}
 
 interface Line {
   readonly text: string
@@ -52,10 +46,11 @@ interface Line {
 }
 
 /**
- * Finds the headings of a Markdown document. The parser's time grows faster than its input, and the input is a
+ * Finds the headings of a Markdown document. The parser's time can grow faster than its input, and the input is a
  * tenant's: so it gets a window of lines at a time, from the beginning of a block on, and others get a turn in between.
+ * It gets no line more than three times.
  *
- * @throws WorkspaceError `INVALID_FILE` for a single block too large to parse in one go
+ * @throws WorkspaceError `INVALID_FILE` for a single block too large to parse in one go, or nested too deep
  */
 export async function outlineOf(document: string): Promise<Outline> {
   const lines = linesOf(document)
@@ -66,7 +61,7 @@ export async function outlineOf(document: string): Promise<Outline> {
   while (from < lines.length) {
     const window = windowOf(lines, from, size)
     const whole = from + window.length >= lines.length
-    const blocks = fromMarkdown(window.join('\n'), { extensions: [BLOCKS_ONLY] }).children
+    const blocks = blocksOf(window)
     await setImmediate()
     const open = whole ? undefined : blocks.at(-1)
     if (open && blocks.length === 1) {
@@ -74,21 +69,21 @@ export async function outlineOf(document: string): Promise<Outline> {
       continue
     }
     await forEachInTurns(blocks, (block) => {
-      if (block === open || !block.position) return
-      const first = from + block.position.start.line - 1
-      const after = from + block.position.end.line
+      if (block === open) return
+      const first = from + block.first
+      const after = from + block.after
       const start = lines[first]?.start ?? document.length
       last = { start }
-      if (block.type === 'heading')
+      if (block.type === 'heading_open')
         headings.push({
           text: headingText(lines.slice(first, after)),
-          depth: block.depth,
+          depth: Number(block.tag.slice(1)),
           start,
           end: lines[after]?.start ?? document.length,
         })
-      else if (block.type === 'code') last = { start, ...missingFence(lines, first, after) }
+      else if (block.type === 'fence') last = { start, ...missingFence(lines, first, after) }
     })
-    from = open?.position ? from + open.position.start.line - 1 : from + window.length
+    from += open ? open.first : window.length
     size = FIRST_WINDOW
   }
   return { headings, last }
@@ -96,8 +91,33 @@ export async function outlineOf(document: string): Promise<Outline> {
 
 /** The text of a heading given alone, as `outlineOf` would find it; undefined for what is no heading. */
 export function headingOf(source: string): string | undefined {
-  const [block] = fromMarkdown(source.slice(0, MAX_HEADING)).children
-  return block?.type === 'heading' ? plainText(block).trim() : undefined
+  const [block, content] = parser.parse(source.slice(0, MAX_HEADING), {})
+  return block?.type === 'heading_open' ? plainText(content?.children ?? []).trim() : undefined
+}
+
+/** The blocks that some lines are, as far as they can be told from these alone: the last one may go on. */
+function blocksOf(lines: readonly string[]): Block[] {
+  const tokens: Token[] = []
+  // Inline markup does not matter here, and is where Markdown can be made slow.
+  parser.block.parse(lines.join('\n'), parser, {}, tokens)
+  const blocks: Block[] = []
+  let covered = 0
+  const coverUpTo = (after: number): void => {
+    while (covered < after && lines[covered]?.trim() === '') covered++
+    // What the parser has no token for are definitions of links.
+    if (covered < after) blocks.push({ type: 'definition', tag: '', first: covered, after })
+  }
+  for (const { type, tag, map, level, nesting } of tokens) {
+    // The parser passes over all that comes after what is nested deeper.
+    if (nesting === 1 && level + 1 >= DEEPEST) throw tooDeep()
+    if (!map || level > 0 || nesting < 0) continue
+    const [first, after] = map
+    coverUpTo(first)
+    blocks.push({ type, tag, first, after })
+    covered = after
+  }
+  coverUpTo(lines.length)
+  return blocks
 }
 
 function linesOf(document: string): Line[] {
@@ -112,8 +132,7 @@ function linesOf(document: string): Line[] {
 function windowOf(lines: readonly Line[], from: number, size: number): string[] {
   const window: string[] = []
   let characters = 0
-  for (const { text } of lines.slice(from, from + size)) {
-    const line = DEEP.exec(text)?.[0] ?? text
+  for (const { text: line } of lines.slice(from, from + size)) {
     characters += line.length + 1
     if (window.length > 0 && characters > LARGEST_BLOCK.characters) break
     if (line.length > LARGEST_BLOCK.characters) throw blockTooLarge()
@@ -135,16 +154,26 @@ function blockTooLarge(): Error {
   )
 }
 
+function tooDeep(): Error {
+  return new WorkspaceError(
+    'INVALID_FILE',
+    `Quotes or lists of MEMORY.md are nested too deep. Nest them less than ${DEEPEST / 2} deep, or use read() and write().`,
+    { path: 'MEMORY.md', reason: 'is nested too deep' },
+  )
+}
+
 function headingText(lines: readonly Line[]): string {
   const [only] = lines
   const plain = lines.length === 1 ? PLAIN_ATX.exec(only?.text.slice(0, MAX_HEADING) ?? '')?.[1] : undefined
   return plain ?? headingOf(lines.map(({ text }) => text).join('\n')) ?? ''
 }
 
-function plainText(node: Node): string {
-  if ('value' in node) return node.value
-  if ('alt' in node) return node.alt ?? ''
-  return 'children' in node ? node.children.map(plainText).join('') : ''
+function plainText(tokens: readonly Token[]): string {
+  return tokens
+    .map(({ type, content, children }) =>
+      type === 'softbreak' ? '\n' : children ? plainText(children) : content,
+    )
+    .join('')
 }
 
 function missingFence(lines: readonly Line[], first: number, after: number): { missingFence?: string } {

@@ -7,7 +7,8 @@ import type { Json } from './json.js'
  * - `every`: again and again after a number and a unit (`90s`, `15m`, `2h`, `1d`, `1w`), at least a minute, counted from
  *   `from` or else from `createdAt`. Always the same number of seconds: a day has 24 hours even when clocks change.
  * - `cron`: five fields, or `@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly`, in local time of `timezone` (UTC
- *   where there is none).
+ *   where there is none), up to the year 2099. `L` is the last day of the month, `5L` its last Friday, `1#2` its second
+ *   Monday.
  */
 export type When =
   | { at: string; every?: never; cron?: never; from?: never }

@@ -353,6 +353,26 @@ describe('what changes under the gateway', () => {
   })
 })
 
+describe('encodings', () => {
+  const one = '{"id":"a","text":"x","enabled":true,"createdAt":"2026-01-01T00:00:00Z","every":"1h"}'
+
+  test.each([
+    ['a byte order mark', Buffer.from(`\ufeff{"version":1,"schedules":[${one}]}`)],
+    ['CRLF', Buffer.from(`{"version":1,\r\n"schedules":[\r\n${one}]}\r\n`)],
+    ['invalid UTF-8', Buffer.from(`{"version":1,"schedules":[${one.replace('"x"', '"\xff"')}]}`, 'latin1')],
+  ])('schedules with %s are read', async (_name, bytes) => {
+    const { workspace, folder } = await temporaryWorkspace()
+    writeFileSync(join(folder, 'SCHEDULES.json'), bytes)
+    expect((await workspace.schedules.list()).map(({ id }) => id)).toEqual(['a'])
+  })
+
+  test('text of a file has no byte order mark, and what is no UTF-8 is replaced', async () => {
+    const { workspace, folder } = await temporaryWorkspace()
+    writeFileSync(join(folder, 'file'), Buffer.from([0xef, 0xbb, 0xbf, 0x61, 0xff, 0x0d, 0x0a]))
+    expect(await workspace.files.text('file')).toBe('a\ufffd\r\n')
+  })
+})
+
 describe('size', () => {
   const good = '{"id":"good","at":"2026-01-01T00:00:00Z","role":"user","content":"x"}\n'
 

@@ -1,7 +1,8 @@
 import { chmodSync, chownSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import { describe, expect, test } from 'vitest'
+import MarkdownIt from 'markdown-it'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { Workspace } from '../src/index.js'
 import { sectionsOf } from '../src/sections.js'
 import { temporaryFolder, temporaryWorkspace } from './support/folder.js'
@@ -205,7 +206,7 @@ describe('sections', () => {
 
   test.each([
     ['headings', '# a\n'],
-    ['quotes beside quotes', `${'>'.repeat(60)}\n\n`],
+    ['quotes beside quotes', `${'>'.repeat(30)}\n\n`],
     ['definitions', '[a]: b\n\n'],
     ['brackets', '[\n\n'],
     ['headings full of stars', `# ${'*a_'.repeat(300)}\n`],
@@ -246,6 +247,34 @@ describe('sections', () => {
     const text = `${' '.repeat(200_000)}x`
     await workspace.memory.append('Facts', text)
     expect((await workspace.memory.read()).text).toBe(`## Facts\n\n${text}\n`)
+  })
+
+  test.each([
+    ['quotes in quotes', `${'> '.repeat(35)}x\n\n`],
+    ['lists in lists', `${'- '.repeat(15)}x\n* x\n`],
+    ['lines behind code in quotes', `${'> > > > > > ```\ny\n'.repeat(500)}\n# a\n`],
+    ['lists as long as may be', `${'- a\n'.repeat(1000)}# a\n`],
+    ['paragraphs just too long for half a window', `${'a\n'.repeat(513)}\n`],
+    ['marked headings', '# *a*\n'],
+    ['headings of two lines', 'a\n=\n'],
+    ['definitions', '[a]: b\n'],
+  ])('of many %s the parser gets nothing more than three times', async (_name, text) => {
+    const parse = vi.spyOn(Object.getPrototypeOf(new MarkdownIt().block), 'parse')
+    onTestFinished(() => parse.mockRestore())
+    const document = text.repeat(2 ** 17 / text.length)
+    await sectionsOf(document)
+    const given = parse.mock.calls.reduce((sum, [source]) => sum + String(source).length, 0)
+    expect(given).toBeGreaterThanOrEqual(document.length - 1)
+    expect(given).toBeLessThanOrEqual(3 * document.length)
+  })
+
+  test('behind what is nested deep are found, and what is nested deeper is refused', async () => {
+    const nested = (depth: number) =>
+      `${Array.from({ length: depth }, (_, level) => `${'  '.repeat(level)}- x`).join('\n')}\n# Behind\n`
+    const found = await sectionsOf(nested(19))
+    expect(found.map(({ heading }) => heading)).toEqual(['Behind'])
+    for (const document of [nested(20), `${'> '.repeat(40)}x\n\n# Behind\n`, '1. '.repeat(1000)])
+      await expect(sectionsOf(document)).rejects.toMatchObject({ code: 'INVALID_FILE' })
   })
 
   test.each([

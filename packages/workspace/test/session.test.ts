@@ -2,7 +2,7 @@ import { appendFileSync, readFileSync, renameSync, truncateSync, writeFileSync }
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, expectTypeOf, test } from 'vitest'
-import { type SessionEntry, Workspace } from '../src/index.js'
+import { type Json, type SessionEntry, Workspace } from '../src/index.js'
 import { all, temporaryFolder, temporaryWorkspace } from './support/folder.js'
 import { standardSchema } from './support/schema.js'
 
@@ -77,6 +77,7 @@ describe('append', () => {
     ['an unknown key', { role: 'user', content: 'x', colour: 'red' }],
     ['a part that is none', { role: 'user', content: [{ type: 'image' }] }],
     ['an empty id', { role: 'user', content: 'x', id: '' }],
+    ['a time without an offset', { role: 'user', content: 'x', at: '2026-01-01T00:00:00' }],
     ['a cycle', cyclic()],
     ['a big integer', { role: 'user', content: 'x', meta: 1n }],
     ['a __proto__ in meta', { role: 'user', content: 'x', meta: JSON.parse('{"__proto__":{"a":1}}') }],
@@ -145,6 +146,12 @@ describe('damage', () => {
     expect(ids(await all(workspace.session.entries({ reverse: true })))).toEqual(['third', 'second', 'first'])
     expect(problems).toHaveLength(16)
     expect(({} as Record<string, unknown>).polluted).toBeUndefined()
+  })
+
+  test('a time without an offset, as others may write it, is read', async () => {
+    const { workspace, folder } = await temporaryWorkspace()
+    writeFileSync(join(folder, 'session.jsonl'), line('a').replace('00Z', '00'))
+    expect(ids(await workspace.session.tail(1))).toEqual(['a'])
   })
 
   test('ten thousand bad lines are twenty problems', async () => {
@@ -249,6 +256,11 @@ describe('reading', () => {
     })
     const written = await workspace.session.append({ role: 'user', content: 'x', meta: { chat: 7 } })
     expectTypeOf(written.meta).toEqualTypeOf<{ chat: number } | undefined>()
+    expectTypeOf<Parameters<typeof workspace.session.append>[0]['meta']>().toEqualTypeOf<
+      typeof written.meta
+    >()
+    // What has no schema of its own may be any JSON.
+    expectTypeOf<Parameters<typeof workspace.schedules.add>[0]['payload']>().toEqualTypeOf<Json | undefined>()
     expect(written.meta).toEqual({ chat: 7 })
     const wrong = { role: 'user', content: 'x', meta: { chat: 'seven' } } as never
     await expect(workspace.session.append(wrong)).rejects.toMatchObject({ code: 'INVALID_ENTRY' })
