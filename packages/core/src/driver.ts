@@ -207,8 +207,11 @@ export interface Driver {
   setAside(ref: BoxRef, options?: DriverCall): Promise<void>
   /** Gives a box that was set aside its name back. */
   restore(ref: BoxRef, options?: DriverCall): Promise<void>
-  /** Starts a stopped box; resolves with the new life once its process runs. */
-  start(ref: BoxRef, options?: DriverCall): Promise<{ startedAt: number }>
+  /**
+   * Starts a stopped box; resolves with the new life once its process runs. `already`: it ran before it was asked, so
+   * that its folders may have been made ready under its feet.
+   */
+  start(ref: BoxRef, options?: DriverCall): Promise<{ startedAt: number; already?: boolean }>
   pause(ref: BoxRef, options?: DriverCall): Promise<void>
   resume(ref: BoxRef, options?: DriverCall): Promise<void>
   /** Ends the box's processes: politely at first, by force after `graceMs`. Works on a paused box too. */

@@ -61,7 +61,12 @@ class GatedConnection extends Duplex {
   /** One piece, in its turn, if somebody has asked for it and something is there. */
   async #pass(): Promise<void> {
     const socket = this.#socket
-    if (!this.#wanted || this.#waits || socket.readableLength === 0) return
+    if (!this.#wanted || this.#waits) return
+    if (socket.readableLength === 0) {
+      // Of what has come to its end, that is told only to who reads on.
+      socket.read(0)
+      return
+    }
     this.#waits = true
     await this.#turns.next()
     this.#waits = false

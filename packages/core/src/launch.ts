@@ -137,7 +137,7 @@ export class Launcher {
   }
 
   async #start(tenant: Tenant, plan: BoxPlan, phases: Phases, signal: AbortSignal): Promise<void> {
-    const { driver, clock, admission, settings, engine } = this.#host
+    const { driver, clock, settings, engine } = this.#host
     const box = tenant.box
     if (!box) throw new Error(`nothing to start for ${tenant.slug}`)
     const { epoch } = engine
@@ -154,7 +154,7 @@ export class Launcher {
     try {
       tenant.onEvent = () => watch.hint()
       const began = clock.monotonic()
-      const { startedAt } = await admission.start(() => driver.start(box))
+      const startedAt = await this.#startAnew(box, plan)
       const life = this.#host.lives.begin(tenant, box, startedAt)
       const started = clock.monotonic()
       phases.start += started - began
@@ -175,6 +175,20 @@ export class Launcher {
       watch.end()
       bound.done()
     }
+  }
+
+  /**
+   * One that runs by now, started by a call whose answer was lost or by somebody outside, may have made its socket before
+   * its folders were emptied: it begins once more.
+   */
+  async #startAnew(box: BoxRef, { spec, folders, template, owner }: BoxPlan): Promise<number> {
+    const { driver, admission } = this.#host
+    const start = () => admission.start(() => driver.start(box))
+    const { startedAt, already } = await start()
+    if (!already) return startedAt
+    await driver.stop(box, { graceMs: spec.stopGraceMs })
+    await freshen(folders, template.secrets, owner)
+    return (await start()).startedAt
   }
 
   #probeTarget(life: Life, watch: DeathWatch): StartedBox {

@@ -728,18 +728,16 @@ describe('the signal', () => {
     expect(signal.aborted).toBe(true)
   })
 
-  it('aborts when the box closes its half at once', async () => {
+  it('aborts when the box closes its half at once, on many connections', async () => {
     const { sockets, dial } = await gateway()
-    const aborted = withResolvers()
+    const signals: AbortSignal[] = []
     sockets.serve('/', (_, { signal }) => {
-      signal.addEventListener('abort', () => aborted.resolve())
-      if (signal.aborted) aborted.resolve()
+      signals.push(signal)
       return new Promise(() => undefined)
     })
-    const client = await dial()
-    client.on('error', () => undefined)
-    client.end('GET / HTTP/1.1\r\nhost: x\r\n\r\n')
-    await aborted.promise
+    for (const client of await Promise.all(Array.from({ length: 8 }, dial)))
+      client.on('error', () => undefined).end('GET / HTTP/1.1\r\nhost: x\r\n\r\n')
+    await vi.waitUntil(() => signals.length === 8 && signals.every(({ aborted }) => aborted))
   })
 
   it('aborts when the socket closes', async () => {

@@ -167,7 +167,7 @@ export class DockerDriver implements Driver {
     return this.#opened.lifecycle.restore(ref, options)
   }
 
-  start(ref: BoxRef, options: DriverCall = {}): Promise<{ startedAt: number }> {
+  start(ref: BoxRef, options: DriverCall = {}): Promise<{ startedAt: number; already: boolean }> {
     return this.#opened.lifecycle.start(ref, options)
   }
 

@@ -25,7 +25,7 @@ export class Lifecycle {
     this.#logs = logs
   }
 
-  async start(ref: BoxRef, options: DriverCall): Promise<{ startedAt: number }> {
+  async start(ref: BoxRef, options: DriverCall): Promise<{ startedAt: number; already: boolean }> {
     const refusal = await this.#containers.attempt(
       'start a box',
       ref,
@@ -40,7 +40,7 @@ export class Lifecycle {
     if (!state) throw boxGone(ref)
     // A life that has ended by now was one; but behind these codes of the box's init, the command never ran.
     const ran = state.Running || (!refusal && !COMMAND_NOT_RUN.has(state.ExitCode))
-    if (ran) return { startedAt: toMillis(state.StartedAt) }
+    if (ran) return { startedAt: toMillis(state.StartedAt), already: refusal !== undefined }
     if (!isHalfStarted(refusal)) throw await this.#startFailed(ref, state, refusal)
     await this.remove(ref, options)
     throw boxFailed(

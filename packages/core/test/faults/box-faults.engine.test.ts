@@ -1,3 +1,6 @@
+import { existsSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { isTenantBoxError, type Lease } from '../../src/index.js'
 import { containers, engine, useAgentImage, world } from '../engine/world.js'
@@ -109,6 +112,30 @@ describe('a leased box that is paused from outside', () => {
     expect(lease.signal.aborted).toBe(false)
     expect(await lease.box.send('remember x').text()).toBe('x\n')
     expect(pool.get('a')?.generation).toBe(1)
+  })
+})
+
+describe('a box that comes up while its folders are made ready for a start', () => {
+  it('by a call whose answer was lost, or by somebody, begins anew on folders that are', async () => {
+    let meddle: (() => Promise<void>) | undefined
+    const { pool, name, dataDir } = await world(image, {
+      timeouts: { wake: '15s' },
+      perTenant: async () => {
+        await meddle?.()
+        return {}
+      },
+    })
+    const socket = join(dataDir, 'a', 'run', 'agent.sock')
+    await pool.ensure('a')
+    await pool.stop('a')
+    await rm(socket, { force: true })
+    meddle = async () => {
+      meddle = undefined
+      await engine.getContainer(`tbx-${name}-a`).start()
+      await expect.poll(() => existsSync(socket), { timeout: 10_000 }).toBe(true)
+    }
+    expect(await pool.send('a', 'remember x').text()).toBe('x\n')
+    expect(pool.get('a')).toMatchObject({ state: 'running' })
   })
 })
 
