@@ -73,6 +73,9 @@ export interface BoxTemplate extends Omit<ResolvedBoxSpec, 'user' | 'transport' 
   readonly transport: 'auto' | 'socket' | { readonly port: number }
 }
 
+/** What is needed of a template as long as its box lives: not its secrets. */
+export type Upkeep = Pick<BoxTemplate, 'ready' | 'stopGraceMs'>
+
 const KEYS = [
   'image',
   'command',

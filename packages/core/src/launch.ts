@@ -22,7 +22,7 @@ export interface LaunchHost {
   readonly driver: Driver
   readonly onDrift: ResolvedOptions['onDrift']
   readonly settings: Settings
-  readonly planner: Pick<BoxPlanner, 'plan' | 'commonHash' | 'templateOf'>
+  readonly planner: Pick<BoxPlanner, 'plan' | 'commonHash' | 'upkeepOf'>
   readonly disk: Pick<Disk, 'prepare'>
   readonly admission: Pick<Admission, 'start'>
   readonly engine: Pick<EngineConnection, 'epoch' | 'lost'>
@@ -95,7 +95,7 @@ export class Launcher {
     const { life } = tenant
     if (!life) return
     const { clock, settings, planner } = this.#host
-    const { ready } = await planner.templateOf(tenant, signal)
+    const { ready } = await planner.upkeepOf(tenant, signal)
     const bound = deadline(clock, 'wake', { signal, timeout: settings.timeouts.connect, tenant: tenant.id })
     const began = clock.monotonic()
     const watch = new DeathWatch(this.#host.driver, life.box, clock)

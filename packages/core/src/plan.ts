@@ -1,5 +1,5 @@
 import { orAbort } from './abort.js'
-import type { BoxTemplate } from './box-spec.js'
+import type { BoxTemplate, Upkeep } from './box-spec.js'
 import type { Clock } from './clock.js'
 import type { Driver, DriverReport, ResolvedBoxSpec } from './driver.js'
 import type { Owner } from './freshen.js'
@@ -93,17 +93,17 @@ export class BoxPlanner {
     if (tenant.idle === 'unasked') await this.#resolve(tenant, signal)
   }
 
-  /** What the tenant's box is made from, asked for where this process has not heard of it yet. */
-  async templateOf(tenant: Tenant, signal: AbortSignal): Promise<BoxTemplate> {
-    const { template } = tenant
-    if (template === 'unasked') return this.#resolve(tenant, signal)
-    return template === 'pool' ? this.#host.settings.box : template
+  /** How the tenant's box is probed and stopped, asked for where this process has not heard of it yet. */
+  async upkeepOf(tenant: Tenant, signal: AbortSignal): Promise<Upkeep> {
+    const { upkeep } = tenant
+    if (upkeep === 'unasked') return this.#resolve(tenant, signal)
+    return upkeep === 'pool' ? this.#host.settings.box : upkeep
   }
 
   async #resolve(tenant: Tenant, signal: AbortSignal): Promise<BoxTemplate> {
     const overrides = await this.#overrides(tenant, signal)
     const { box, idle } = applyOverrides(this.#host.settings, overrides)
-    tenant.template = overrides.box ? box : 'pool'
+    tenant.upkeep = overrides.box ? { ready: box.ready, stopGraceMs: box.stopGraceMs } : 'pool'
     tenant.idle = overrides.idle ? idle : 'pool'
     return box
   }

@@ -152,8 +152,8 @@ export class Runtime implements TenantHost, MailboxFolders {
     return typeof tenant.idle === 'string' ? this.settings.idle : tenant.idle
   }
 
-  stopGraceOf({ template }: Tenant): number {
-    return (typeof template === 'string' ? this.settings.box : template).stopGraceMs
+  stopGraceOf({ upkeep }: Tenant): number {
+    return (typeof upkeep === 'string' ? this.settings.box : upkeep).stopGraceMs
   }
 
   workspaceOf(slug: string): string {

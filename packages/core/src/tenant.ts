@@ -1,4 +1,4 @@
-import type { BoxTemplate } from './box-spec.js'
+import type { Upkeep } from './box-spec.js'
 import type { Clock } from './clock.js'
 import { STABLE_MS } from './crash-loop.js'
 import type { BoxRef } from './driver.js'
@@ -133,8 +133,8 @@ export class Tenant implements IdleEntry {
   /** The engine connection's epoch in which all this was last true; in a later one the engine must be asked first. */
   knownIn = -1
 
-  /** What its box is made from: of its own, or the pool's; `unasked` before this process has heard of it. */
-  template: BoxTemplate | 'pool' | 'unasked' = 'unasked'
+  /** How its box is probed and stopped, where that is not the pool's way; `unasked` before this process has heard of it. */
+  upkeep: Upkeep | 'pool' | 'unasked' = 'unasked'
   /** Its own idle tiers, or the pool's; `unasked` before this process has heard what `perTenant` says. */
   idle: ResolvedIdle | 'pool' | 'unasked' = 'unasked'
   /** Set when somebody asked for a rebuild whatever the pool's way with drift is. */
