@@ -131,7 +131,7 @@ describe('handing over', () => {
     const { clock, make, write, handedOver, ids } = setup(['anna', 'berta'], {
       onDue: ({ tenant }) =>
         tenant === 'anna'
-          ? new Promise((resolve) => {
+          ? new Promise<void>((resolve) => {
               release = resolve
             })
           : Promise.resolve(),
