@@ -59,12 +59,14 @@ export async function finishAbandoned(directory: string): Promise<boolean> {
 /**
  * Turns what was the session into an archive: lines that came in late go to the session that is now, what the session
  * has kept is blanked. Each step may be done twice, so that it does not matter where a crash has ended an earlier run.
+ *
+ * @returns false when somebody else has taken it over meanwhile, who may not be at its end
  */
 export async function finishArchive(
   directory: string,
   archives: Folder,
   partial: PartialArchive,
-): Promise<void> {
+): Promise<boolean> {
   using file = archives.open(partial.name, constants.O_RDWR, { links: 1 + MAX_PASSING })
   dropRivals(archives, file.identity(), partial.name)
   if (file.links() > 1) throw notAFile(archives.pathOf(partial.name), 'hard link')
@@ -74,9 +76,10 @@ export async function finishArchive(
     await blank(file, partial.cut, kept)
     await file.sync()
   }
-  moveIn(archives, partial.name, archiveName(partial))
+  if (!moveIn(archives, partial.name, archiveName(partial))) return false
   remove(archives, nextName(partial))
   await syncFolder(archives)
+  return true
 }
 
 /**

@@ -89,11 +89,12 @@ async function isReplaced(archives: Folder, staged: StagedFile): Promise<boolean
 
 async function finish(directory: string, archives: Folder, partial: PartialArchive): Promise<void> {
   try {
-    await finishArchive(directory, archives, partial)
+    if (await finishArchive(directory, archives, partial)) return
   } catch (error) {
-    // Suspended for so long that somebody else has taken it over.
-    if (!isWorkspaceError(error, 'NOT_FOUND') || !(await finishArchives(directory))) throw error
+    if (!isWorkspaceError(error, 'NOT_FOUND')) throw error
   }
+  // Suspended for so long that somebody else has taken it over.
+  if (!(await finishArchives(directory))) throw unfinished()
 }
 
 /** Gives the session's file its second name, unless it no longer is the session's. */

@@ -12,7 +12,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
-import { beforeAll, describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, test, vi } from 'vitest'
 import { finishArchive, finishArchives, isSettled } from '../src/archive-finish.js'
 import { openArchives, partialsIn } from '../src/archive-folder.js'
 import { Workspace } from '../src/index.js'
@@ -204,6 +204,27 @@ describe('an archive whose maker died', () => {
       session: ['ccc', 'dddd', 'f'],
       archived: ['a', 'bb'],
     })
+  })
+
+  test('is left to who has taken it over by a maker that was suspended until then, also when that dies too', async () => {
+    const folder = abandoned(
+      line('ccc'),
+      { archived: line('a'), kept: line('ccc'), late: line('dddd') },
+      Date.now(),
+    )
+    using archives = openArchives(folder)
+    const [partial] = archives ? partialsIn(archives) : []
+    if (!archives || !partial) throw new Error('There is no archive to finish.')
+    const open = archives.open.bind(archives)
+    vi.spyOn(archives, 'open').mockImplementation((...args) => {
+      const file = open(...args)
+      vi.spyOn(file, 'sync').mockImplementation(async () => expireClaims(folder))
+      return file
+    })
+    expect(await finishArchive(folder, archives, partial)).toBe(false)
+    const workspace = await Workspace.open(folder)
+    await workspace.session.append(entry('f'))
+    expect(await contents(workspace, folder)).toEqual({ session: ['ccc', 'dddd', 'f'], archived: ['a'] })
   })
 
   test('loses none of a thousand and more lines that came late', async () => {

@@ -213,7 +213,7 @@ describe('sections', () => {
     ['ordinary text', '# Heading\n\nsome *text* and [a](b)\n- x\n\n'],
   ])('others get their turns while many %s are parsed', async (_name, text) => {
     const { workspace } = await temporaryWorkspace()
-    await workspace.memory.write(text.repeat(2 ** 15 / text.length))
+    await workspace.memory.write(text.repeat(2 ** 18 / text.length))
     let turns = 0
     const count = (): void => {
       turns++
@@ -222,7 +222,8 @@ describe('sections', () => {
     let next = setImmediate(count)
     await workspace.memory.sections()
     clearImmediate(next)
-    expect(turns).toBeGreaterThan(10)
+    // One for each window at the least.
+    expect(turns).toBeGreaterThan(5)
   })
 
   test('however many there are, they are never worked through in one go', { timeout: 60_000 }, async () => {
