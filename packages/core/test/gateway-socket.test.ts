@@ -731,12 +731,17 @@ describe('the signal', () => {
   it('aborts when the box closes its half at once, on many connections', async () => {
     const { sockets, dial } = await gateway()
     const signals: AbortSignal[] = []
-    sockets.serve('/', (_, { signal }) => {
+    sockets.serve('/', ({ url }, { signal }) => {
+      if (url.endsWith('/first')) return new Response('ok')
       signals.push(signal)
       return new Promise(() => undefined)
     })
-    for (const client of await Promise.all(Array.from({ length: 8 }, dial)))
-      client.on('error', () => undefined).end('GET / HTTP/1.1\r\nhost: x\r\n\r\n')
+    const clients = await Promise.all(Array.from({ length: 8 }, dial))
+    for (const client of clients) {
+      client.on('error', () => undefined).write('GET /first HTTP/1.1\r\nhost: x\r\n\r\n')
+      await once(client, 'data')
+    }
+    for (const client of clients) client.end('GET / HTTP/1.1\r\nhost: x\r\n\r\n')
     await vi.waitUntil(() => signals.length === 8 && signals.every(({ aborted }) => aborted))
   })
 
