@@ -240,7 +240,7 @@ export const DEFENCES = [
   {
     name: 'a box that hangs soon after each start rests',
     file: 'packages/core/src/sleep.ts',
-    from: "else if (from !== 'starting')",
+    from: "else if (life && from !== 'starting')",
     to: "else if (from === 'creating')",
     suite: 'pool/unhealthy',
     test: 'again and again, soon after each start, is left alone',
