@@ -4,6 +4,7 @@ import { type AgentEvent, isTenantBoxError } from '@tenantbox/core'
 import { testClock } from '@tenantbox/core/testing'
 import { isWorkspaceError } from '@tenantbox/workspace'
 import { expect, test } from 'vitest'
+import { passTimeUntil } from '../../core/test/pass-time.js'
 import { running, setup } from './support/setup.js'
 import { watched } from './support/token-watch.js'
 
@@ -116,7 +117,9 @@ test.each([
   ['many files', 100, (index: number) => `missing-${index}`],
   ['long names', 2, () => 'x'.repeat(50_000)],
 ])('an answer of %s is cut, and the agent told to stop', async (_what, shown, path) => {
+  const clock = testClock()
   const { server, warnings, cancelled } = await running({
+    telegram: { clock },
     *answers() {
       for (let index = 0; index < 1_000; index++) yield { type: 'file', file: { path: path(index) } }
       yield done
@@ -124,7 +127,7 @@ test.each([
   })
   server.chat(7).user().say('all of them')
   await cancelled.count(1)
-  await warnings.count(shown + 1)
+  await passTimeUntil(warnings.count(shown + 1), clock, 1_000)
   const codes = warnings.all.map(({ code }) => code)
   expect(codes.filter((code) => code === 'FILE_NOT_SENT')).toHaveLength(shown)
   expect(codes.filter((code) => code === 'ANSWER_CUT')).toHaveLength(1)
