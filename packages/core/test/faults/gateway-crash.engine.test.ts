@@ -159,7 +159,8 @@ describe('a gateway killed in the middle', () => {
       ['idle', idleSince],
     ] as const) {
       expect(lateness(tenant, truth), tenant).toBeLessThanOrEqual(5_000)
-      expect(lateness(tenant, truth), tenant).toBeGreaterThanOrEqual(0)
+      // Whatever is read of a clock has lost a part of its millisecond.
+      expect(lateness(tenant, truth), tenant).toBeGreaterThan(-2)
     }
     const { lastActivity = 0, dueAt } = pool.get('idle') ?? {}
     expect(dueAt).toBeCloseTo(lastActivity + 30 * 60_000, -2)
