@@ -66,12 +66,13 @@ export class EntryParser {
   }
 }
 
+/** The entries of a session, a block's worth at a time. */
 export async function* readEntries(
   directory: string,
   options: ReadOptions,
   schema: StandardSchemaV1<Json, Json> | undefined,
   onProblem: OnProblem,
-): AsyncGenerator<SessionEntry> {
+): AsyncGenerator<readonly SessionEntry[]> {
   const { reverse = false, from, thread } = options
   using file = openSession(directory)
   const parser = new EntryParser(schema, onProblem)
@@ -81,14 +82,17 @@ export async function* readEntries(
   if (file) {
     const end = await parser.completeEnd(file)
     const range = { end, allowance: parser.allowance }
-    for await (const lines of reverse ? linesBackward(file, range) : linesForward(file, range))
+    for await (const lines of reverse ? linesBackward(file, range) : linesForward(file, range)) {
+      const entries: SessionEntry[] = []
       for (const line of lines) {
         const parsed = parser.parse(line)
         const entry = parsed instanceof Promise ? await parsed : parsed
         begun ||= entry !== undefined && begins(entry)
-        if (entry && begun && (thread === undefined || entry.thread === thread)) yield entry
+        if (entry && begun && (thread === undefined || entry.thread === thread)) entries.push(entry)
         else if (slice.isOver) await slice.next()
       }
+      yield entries
+    }
   }
   if (from !== undefined && !begun && timeOf(from) === undefined) throw noEntry(from)
 }

@@ -6,6 +6,7 @@ import type { NewEntry, SessionEntry } from './entry.js'
 import { invalidOption } from './errors.js'
 import { followEntries, positionOf } from './follow.js'
 import type { Json } from './json.js'
+import { oneByOne } from './one-by-one.js'
 import type { OnProblem } from './problem.js'
 import { type ReadOptions, readEntries } from './session-reader.js'
 
@@ -62,9 +63,8 @@ export class Session<M extends Json = Json> {
    * Throws as `tail` does.
    */
   entries(options: ReadOptions = {}): AsyncIterable<SessionEntry<M>> {
-    return readEntries(this.#directory, options, this.#schema, this.#onProblem) as AsyncIterable<
-      SessionEntry<M>
-    >
+    const batches = readEntries(this.#directory, options, this.#schema, this.#onProblem)
+    return oneByOne(batches) as AsyncIterable<SessionEntry<M>>
   }
 
   /**
