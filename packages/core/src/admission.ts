@@ -1,5 +1,5 @@
 import pLimit from 'p-limit'
-import { onAbort } from './abort.js'
+import { onAbort, orAbort } from './abort.js'
 import type { Clock } from './clock.js'
 import { TenantBoxError } from './errors.js'
 import { isLive, type PoolEvents } from './lifecycle.js'
@@ -20,6 +20,11 @@ export type Eviction = 'evicted' | 'vetoed' | 'kept'
 
 /** How long a box that would not go is left alone: whoever vetoes has to be asked each time. */
 const SPARED_MS = { vetoed: 2_000, kept: 250 }
+
+/** One of the starts that may be under way at the same time, until it is ended; ending it again does nothing. */
+export interface StartTurn extends Disposable {
+  end(): void
+}
 
 interface Waiter {
   readonly tenant: Tenant
@@ -56,9 +61,20 @@ export class Admission {
     this.makeRoom()
   }
 
-  /** Bounds how many engine starts run at once. */
-  start<T>(work: () => Promise<T>): Promise<T> {
-    return this.#starts(work)
+  /**
+   * Resolves when one more box may be made and started, until that is said to be over. Who stood in line first comes
+   * first, from its making to its start: in a burst the first box runs long before the last is made.
+   *
+   * @throws the signal's reason
+   */
+  async turnToStart(signal: AbortSignal): Promise<StartTurn> {
+    const turn = new Promise<StartTurn>((resolve) => {
+      void this.#starts(() => {
+        if (signal.aborted) return
+        return new Promise<void>((end) => resolve({ end, [Symbol.dispose]: end }))
+      })
+    })
+    return orAbort(turn, signal)
   }
 
   /** A box that lives already, found at start or after trouble: it holds a slot whether there is one or not. */

@@ -1,4 +1,4 @@
-import type { Admission } from './admission.js'
+import type { Admission, StartTurn } from './admission.js'
 import type { Clock } from './clock.js'
 import { DeathWatch } from './death-watch.js'
 import type { Disk } from './disk/disk.js'
@@ -24,7 +24,7 @@ export interface LaunchHost {
   readonly settings: Settings
   readonly planner: Pick<BoxPlanner, 'plan' | 'commonHash' | 'upkeepOf'>
   readonly disk: Pick<Disk, 'prepare'>
-  readonly admission: Pick<Admission, 'start'>
+  readonly admission: Pick<Admission, 'turnToStart'>
   readonly engine: Pick<EngineConnection, 'epoch' | 'lost'>
   readonly reconciler: Pick<Reconciler, 'exitOf' | 'refresh'>
   readonly lives: Pick<Lives, 'listen' | 'begin' | 'ended'>
@@ -56,13 +56,11 @@ export class Launcher {
     tenant.rebuildAsked = false
     if (tenant.drifted && (asked || (this.#host.onDrift === 'next-wake' && !this.#isRefused(plan.hash))))
       return this.#rebuild(tenant, plan, phases, signal)
-    if (!tenant.box) await this.#create(tenant, plan, phases, signal)
     try {
-      await this.#start(tenant, plan, phases, signal)
+      await this.#bringUp(tenant, plan, phases, signal)
     } catch (error) {
       if (!(await this.#isGone(tenant, error, signal))) throw error
-      await this.#create(tenant, plan, phases, signal)
-      await this.#start(tenant, plan, phases, signal)
+      await this.#bringUp(tenant, plan, phases, signal)
     }
   }
 
@@ -114,16 +112,24 @@ export class Launcher {
     phases.probe += clock.monotonic() - began
   }
 
+  /** Makes the box if there is none, starts it, and waits until it is ready. */
+  async #bringUp(tenant: Tenant, plan: BoxPlan, phases: Phases, signal: AbortSignal): Promise<void> {
+    const { admission, clock } = this.#host
+    const began = clock.monotonic()
+    using turn = await admission.turnToStart(signal)
+    phases.queue += clock.monotonic() - began
+    if (!tenant.box) await this.#create(tenant, plan, phases, signal)
+    await this.#start(tenant, plan, phases, turn, signal)
+  }
+
   async #create(tenant: Tenant, plan: BoxPlan, phases: Phases, signal: AbortSignal): Promise<void> {
-    const { driver, clock, admission } = this.#host
+    const { driver, clock } = this.#host
     signal.throwIfAborted()
     const began = clock.monotonic()
     tenant.transition('creating', 'demand')
     try {
       const identity = { tenant: tenant.id, slug: tenant.slug, spec: plan.hash }
-      tenant.box = await inPhase(tenant, 'create', () =>
-        admission.start(() => driver.create(identity, plan.spec)),
-      )
+      tenant.box = await inPhase(tenant, 'create', () => driver.create(identity, plan.spec))
       tenant.spec = plan.hash
       tenant.drifted = false
       tenant.transition('stopped', 'demand')
@@ -136,7 +142,13 @@ export class Launcher {
     phases.create += clock.monotonic() - began
   }
 
-  async #start(tenant: Tenant, plan: BoxPlan, phases: Phases, signal: AbortSignal): Promise<void> {
+  async #start(
+    tenant: Tenant,
+    plan: BoxPlan,
+    phases: Phases,
+    turn: StartTurn,
+    signal: AbortSignal,
+  ): Promise<void> {
     const { driver, clock, settings, engine } = this.#host
     const box = tenant.box
     if (!box) throw new Error(`nothing to start for ${tenant.slug}`)
@@ -155,6 +167,7 @@ export class Launcher {
       tenant.onEvent = () => watch.hint()
       const began = clock.monotonic()
       const startedAt = await this.#startAnew(box, plan)
+      turn.end()
       const life = this.#host.lives.begin(tenant, box, startedAt)
       const started = clock.monotonic()
       phases.start += started - began
@@ -182,13 +195,12 @@ export class Launcher {
    * its folders were emptied: it begins once more.
    */
   async #startAnew(box: BoxRef, { spec, folders, template, owner }: BoxPlan): Promise<number> {
-    const { driver, admission } = this.#host
-    const start = () => admission.start(() => driver.start(box))
-    const { startedAt, already } = await start()
+    const { driver } = this.#host
+    const { startedAt, already } = await driver.start(box)
     if (!already) return startedAt
     await driver.stop(box, { graceMs: spec.stopGraceMs })
     await freshen(folders, template.secrets, owner)
-    return (await start()).startedAt
+    return (await driver.start(box)).startedAt
   }
 
   #probeTarget(life: Life, watch: DeathWatch): StartedBox {
@@ -257,8 +269,7 @@ export class Launcher {
     try {
       // Somebody may have started it since the engine was asked: never two at a time.
       await driver.stop(old, { graceMs: plan.spec.stopGraceMs })
-      await this.#create(tenant, plan, phases, signal)
-      await this.#start(tenant, plan, phases, signal)
+      await this.#bringUp(tenant, plan, phases, signal)
     } catch (error) {
       await this.#undoRebuild(tenant, old, oldSpec)
       if (signal.aborted || isTenantBoxError(error, 'ENGINE_UNAVAILABLE')) throw error
@@ -269,7 +280,7 @@ export class Launcher {
         { tenant: tenant.id, cause: error },
       )
       tenant.failures = 0
-      return this.#start(tenant, plan, phases, signal)
+      return this.#bringUp(tenant, plan, phases, signal)
     }
     await driver.remove(old)
   }

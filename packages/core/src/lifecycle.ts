@@ -78,7 +78,7 @@ interface OfTenant {
 export interface PoolEvents {
   /** One for every change of state, in order per tenant. `ms`: time spent in the state left. */
   transition: OfTenant & { from: BoxState; to: BoxState; reason: TransitionReason; ms: number; exit?: Exit }
-  /** A wake has ended well. `phases` in milliseconds, together at most `ms`. */
+  /** A wake has ended well. `phases` in milliseconds, together at most `ms`; `queue` is for room and for a turn to start. */
   ready: OfTenant & {
     from: 'absent' | 'stopped' | 'paused'
     ms: number

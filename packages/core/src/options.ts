@@ -58,7 +58,7 @@ export interface PoolOptions {
     | {
         /** Boxes that hold memory, paused ones too. @default unlimited */
         maxRunning?: number | undefined
-        /** Engine starts at the same time. @default 4 */
+        /** Boxes that are made or started at the same time; the others stand in line. @default 4 */
         maxStarting?: number | undefined
         /** Wakes that may wait for room; one more fails with `CAPACITY`. @default unlimited */
         maxQueued?: number | undefined

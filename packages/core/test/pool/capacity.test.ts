@@ -229,4 +229,50 @@ describe('maxStarting', () => {
     }
     await all
   })
+
+  it('takes each box from its making to its start before the next is made', async () => {
+    const { pool, engine } = await setup({ capacity: { maxStarting: 1 } })
+    const calls: string[] = []
+    engine.faults.intercept(({ operation, slug }, moment) => {
+      if (moment === 'before' && (operation === 'create' || operation === 'start'))
+        calls.push(`${operation} ${slug}`)
+      return undefined
+    })
+    await Promise.all(['a', 'b', 'c'].map((tenant) => pool.ensure(tenant)))
+    const made = engine.boxes.map(({ tenant }) => tenant)
+    expect(calls).toEqual(made.flatMap((tenant) => [`create ${tenant}`, `start ${tenant}`]))
+  })
+
+  it('is no part of the time that a box has to become ready', async () => {
+    const clock = testClock()
+    const { pool, engine } = await setup({ clock, capacity: { maxStarting: 1 }, timeouts: { wake: '30s' } })
+    await pool.ensure('b')
+    await pool.stop('b')
+    const hold = engine.faults.hold('create')
+    const first = pool.ensure('a')
+    await hold.reached
+    const second = pool.ensure('b')
+    for (let seconds = 0; seconds < 1_000; seconds++) {
+      await clock.advance(1_000)
+      await setImmediate()
+    }
+    hold.release()
+    expect((await first).state).toBe('running')
+    expect((await second).state).toBe('running')
+  })
+
+  it('starts nothing for whom nobody waits any more', async () => {
+    const { pool, engine } = await setup({ capacity: { maxStarting: 1 } })
+    const hold = engine.faults.hold('start')
+    const first = pool.ensure('a')
+    await hold.reached
+    const giveUp = new AbortController()
+    const second = pool.ensure('b', { signal: giveUp.signal })
+    const third = pool.ensure('c')
+    giveUp.abort(new Error('never mind'))
+    await expect(second).rejects.toThrow('never mind')
+    hold.release()
+    await Promise.all([first, third])
+    expect(engine.boxes.map(({ tenant }) => tenant).sort()).toEqual(['a', 'c'])
+  })
 })

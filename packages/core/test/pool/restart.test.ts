@@ -126,12 +126,12 @@ describe('a new process', () => {
   it('finishes a half-created box, and uses it', async () => {
     const { pool, again, engine } = await setup()
     await pool.start()
-    engine.faults.hold('start')
+    const hold = engine.faults.hold('start')
     const waking = pool.ensure('a').catch(() => 'cut off')
-    await next(pool, 'transition', ({ to }) => to === 'starting')
-    void waking
-    engine.faults.clear()
-    await pool.close({ drain: 0 }).catch(() => undefined)
+    await hold.reached
+    const closing = pool.close({ drain: 0 }).catch(() => undefined)
+    hold.release()
+    await Promise.all([waking, closing])
     const second = again()
     expect((await second.start()).adopted).toBe(1)
     expect((await second.ensure('a')).state).toBe('running')
