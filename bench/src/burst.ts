@@ -9,7 +9,7 @@ import { against, median, print } from './report.js'
 
 const TENANTS = 40
 const CONCURRENCIES = [2, 4, 8]
-const ROUNDS = 5
+const ROUNDS = 9
 
 /** Many new tenants at once, beside bare dockerode at the fixed number of starts at a time that suits this machine best. */
 export async function burst(): Promise<void> {

@@ -39,7 +39,7 @@ const fails = (suite, test, name, { file, from, to }) => ({
 /** What keeps the ten promises, each taken away. docs/testing.md shows the same as a table. @type {readonly Mutation[]} */
 export const MUTATIONS = [
   breaks('1 at most one live box', 'the old box comes back when a rebuild fails', {
-    file: 'launch.ts',
+    file: 'rebuild.ts',
     from: 'await driver.restore(old)',
     to: 'await driver.inspect(old)',
   }),

@@ -10,10 +10,10 @@ import type { Lives } from './lives.js'
 import type { ResolvedOptions, Settings } from './options.js'
 import { type BoxPlan, type BoxPlanner, noPhases, type Phases } from './plan.js'
 import { type StartedBox, waitUntilReady } from './readiness.js'
+import { Rebuilder } from './rebuild.js'
 import type { Reconciler } from './reconcile.js'
 import { inPhase, type StartPhase, startFailed } from './start-failure.js'
 import type { Life, Tenant } from './tenant.js'
-import { toMessage } from './text.js'
 import { deadline } from './wait.js'
 
 /** What launching needs of the pool. */
@@ -36,16 +36,21 @@ export interface LaunchHost {
 /** Takes an absent or stopped box to running. Always under the tenant's lock, with a slot. */
 export class Launcher {
   readonly #host: LaunchHost
-  /** Specs that a rebuild failed with, and until when nobody tries them again. */
-  readonly #refused = new Map<string, number>()
+  readonly #rebuilder: Rebuilder
 
   constructor(host: LaunchHost) {
     this.#host = host
+    this.#rebuilder = new Rebuilder({
+      clock: host.clock,
+      driver: host.driver,
+      bringUp: (tenant, plan, phases, signal) => this.#bringUp(tenant, plan, phases, signal),
+      warn: (code, message, about) => host.warn(code, message, about),
+    })
   }
 
   /** Forgets which specs failed: somebody says that they are mended. */
   forgive(): void {
-    this.#refused.clear()
+    this.#rebuilder.forgive()
   }
 
   async launch(tenant: Tenant, phases: Phases, signal: AbortSignal): Promise<void> {
@@ -54,8 +59,11 @@ export class Launcher {
     tenant.drifted = tenant.box !== undefined && tenant.spec !== plan.hash
     const asked = tenant.rebuildAsked
     tenant.rebuildAsked = false
-    if (tenant.drifted && (asked || (this.#host.onDrift === 'next-wake' && !this.#isRefused(plan.hash))))
-      return this.#rebuild(tenant, plan, phases, signal)
+    if (
+      tenant.drifted &&
+      (asked || (this.#host.onDrift === 'next-wake' && !this.#rebuilder.isRefused(plan.hash)))
+    )
+      return this.#rebuilder.rebuild(tenant, plan, phases, signal)
     try {
       await this.#bringUp(tenant, plan, phases, signal)
     } catch (error) {
@@ -249,73 +257,4 @@ export class Launcher {
     tenant.lastExit = exit
     return startFailed(tenant, phase, exit, cause)
   }
-
-  /** Makes the box anew, keeping the old one aside until the new one is ready. */
-  async #rebuild(tenant: Tenant, plan: BoxPlan, phases: Phases, signal: AbortSignal): Promise<void> {
-    const { driver, clock } = this.#host
-    const old = tenant.box
-    const oldSpec = tenant.spec
-    if (!old) throw new Error(`nothing to rebuild for ${tenant.slug}`)
-    tenant.transition('removing', 'drift')
-    try {
-      await driver.setAside(old)
-      tenant.box = undefined
-      tenant.transition('absent', 'drift')
-    } catch (error) {
-      tenant.knownIn = -1
-      tenant.transition('stopped', 'drift')
-      throw error
-    }
-    try {
-      // Somebody may have started it since the engine was asked: never two at a time.
-      await driver.stop(old, { graceMs: plan.spec.stopGraceMs })
-      await this.#bringUp(tenant, plan, phases, signal)
-    } catch (error) {
-      await this.#undoRebuild(tenant, old, oldSpec)
-      if (signal.aborted || isTenantBoxError(error, 'ENGINE_UNAVAILABLE')) throw error
-      this.#refused.set(plan.hash, clock.monotonic() + REFUSED_MS)
-      this.#host.warn(
-        'REBUILD_FAILED',
-        `The new spec of tenant ${JSON.stringify(tenant.id)}'s box did not become ready; the old box goes on. ${toMessage(error)}`,
-        { tenant: tenant.id, cause: error },
-      )
-      tenant.failures = 0
-      return this.#bringUp(tenant, plan, phases, signal)
-    }
-    await driver.remove(old)
-  }
-
-  async #undoRebuild(tenant: Tenant, old: BoxRef, oldSpec: string | undefined): Promise<void> {
-    const { driver } = this.#host
-    try {
-      if (tenant.box) {
-        tenant.transition('removing', 'drift')
-        await driver.remove(tenant.box)
-        tenant.box = undefined
-        tenant.transition('absent', 'drift')
-      }
-      // Its making may have gone through unheard.
-      const unheard = await driver.find(tenant.slug)
-      if (unheard) await driver.remove(unheard.ref)
-      await driver.restore(old)
-      tenant.box = old
-      tenant.spec = oldSpec
-      tenant.drifted = true
-      tenant.transition('stopped', 'drift')
-    } catch (error) {
-      tenant.knownIn = -1
-      if (tenant.state === 'removing') tenant.transition('stopped', 'drift')
-      throw error
-    }
-  }
-
-  #isRefused(hash: string): boolean {
-    const until = this.#refused.get(hash)
-    if (until === undefined || until > this.#host.clock.monotonic()) return until !== undefined
-    this.#refused.delete(hash)
-    return false
-  }
 }
-
-/** For how long no box is rebuilt to a spec that just failed. */
-const REFUSED_MS = 5 * 60_000
