@@ -64,8 +64,8 @@ export const MUTATIONS = [
     'newcomers queue while a box is evicted',
     {
       file: 'sleep.ts',
-      from: "    const openGate = this.#closeGate(tenant)\n    try {\n      if (await this.#vetoed(tenant)) return 'vetoed'",
-      to: "    const openGate = () => undefined\n    try {\n      if (await this.#vetoed(tenant)) return 'vetoed'",
+      from: "    const openGate = this.#closeGate(tenant)\n    try {\n      if (await this.#vetoes.objectTo(tenant)) return 'vetoed'",
+      to: "    const openGate = () => undefined\n    try {\n      if (await this.#vetoes.objectTo(tenant)) return 'vetoed'",
     },
   ),
   fails(

@@ -1,49 +1,38 @@
 import { orAbort } from './abort.js'
 import type { Eviction } from './admission.js'
-import type { Clock } from './clock.js'
 import type { BoxRef, Driver } from './driver.js'
 import type { EngineConnection } from './engine.js'
 import { isTenantBoxError, TenantBoxError } from './errors.js'
 import { dueTier, type IdleTier } from './idle.js'
 import type { DownReason } from './lifecycle.js'
 import type { Lives } from './lives.js'
-import type { ResolvedIdle } from './options.js'
 import type { BoxPlanner } from './plan.js'
 import type { Reconciler } from './reconcile.js'
 import type { Life, Tenant } from './tenant.js'
-import type { TenantBox } from './tenant-box.js'
 import { toMessage } from './text.js'
-import { type Deadline, deadline } from './wait.js'
-
-const VETO_DEADLINE_MS = 5_000
-/** How long an agent keeps its box awake by its own word. */
-const BUSY_MS = 60 * 60_000
+import { ANSWER_MS, Vetoes, type VetoHost } from './veto.js'
+import { deadline } from './wait.js'
 
 /** What putting to sleep needs of the pool. */
-export interface SleepHost {
-  readonly clock: Clock
+export interface SleepHost extends VetoHost {
   readonly driver: Driver
   readonly engine: Pick<EngineConnection, 'lost'>
   readonly reconciler: Pick<Reconciler, 'refresh' | 'exitOf'>
   readonly planner: Pick<BoxPlanner, 'learnIdle'>
   readonly lives: Pick<Lives, 'begin' | 'ended'>
-  idleOf(tenant: Tenant): ResolvedIdle
   stopGraceOf(tenant: Tenant): number
-  /** A handle whose use is no activity. */
-  observer(life: Life): TenantBox
-  /** Whether the agent itself says that it is busy. */
-  isBusy(life: Life, signal: AbortSignal): Promise<boolean>
   settle(tenant: Tenant): void
-  warn(code: string, message: string, about: { tenant: string; cause?: unknown }): void
 }
 
 /** Puts boxes to sleep: on the pool's own account only when nobody wants them, or because somebody says so. */
 export class Sleeper {
   readonly #host: SleepHost
   readonly #closing = new AbortController()
+  readonly #vetoes: Vetoes
 
   constructor(host: SleepHost) {
     this.#host = host
+    this.#vetoes = new Vetoes(host, this.#closing.signal)
   }
 
   /** From now on boxes sleep only when told to; what the app and the agents are asked is waited for no longer. */
@@ -56,7 +45,7 @@ export class Sleeper {
     if (!this.#due(tenant)) return 'not due'
     await this.#learnIdle(tenant)
     if (!this.#due(tenant)) return 'not due'
-    if (await this.#vetoed(tenant)) return 'vetoed'
+    if (await this.#vetoes.objectTo(tenant)) return 'vetoed'
     return tenant.serial.run(async () => {
       // Everything may have changed while the lock and the veto were waited for. From here to the transition
       // nothing awaits, so that nobody can come to want the box in between.
@@ -76,7 +65,7 @@ export class Sleeper {
     if (tenant.wanted || tenant.gate || tenant.flight) return 'kept'
     const openGate = this.#closeGate(tenant)
     try {
-      if (await this.#vetoed(tenant)) return 'vetoed'
+      if (await this.#vetoes.objectTo(tenant)) return 'vetoed'
       return await tenant.serial.run(async () => {
         await this.#host.reconciler.refresh(tenant)
         // The veto itself may have left something open.
@@ -193,7 +182,11 @@ export class Sleeper {
 
   /** Who cannot say whether a tenant has tiers of its own leaves it with the pool's. */
   async #learnIdle(tenant: Tenant): Promise<void> {
-    const bound = this.#bound('perTenant', tenant)
+    const bound = deadline(this.#host.clock, 'perTenant', {
+      signal: this.#closing.signal,
+      timeout: ANSWER_MS,
+      tenant: tenant.id,
+    })
     try {
       await this.#host.planner.learnIdle(tenant, bound.signal)
     } catch (cause) {
@@ -209,53 +202,6 @@ export class Sleeper {
     } finally {
       bound.done()
     }
-  }
-
-  /** Asks the app and the agent, within a deadline; who cannot answer has no say. */
-  async #vetoed(tenant: Tenant): Promise<boolean> {
-    const { life } = tenant
-    if (!life || tenant.state !== 'running') return false
-    const { veto } = this.#host.idleOf(tenant)
-    const bound = this.#bound('idle.veto', tenant)
-    try {
-      if (
-        veto &&
-        (await orAbort(Promise.resolve(veto(this.#host.observer(life), bound.signal)), bound.signal))
-      )
-        return true
-      return (await this.#host.isBusy(life, bound.signal)) && this.#believes(life)
-    } catch (cause) {
-      if (this.#closing.signal.aborted) return true
-      this.#host.warn(
-        'VETO_FAILED',
-        `The idle veto for tenant ${JSON.stringify(tenant.id)} failed, and counts as none: ${toMessage(cause)}`,
-        {
-          tenant: tenant.id,
-          cause,
-        },
-      )
-      return false
-    } finally {
-      bound.done()
-    }
-  }
-
-  /** Whether what an agent says of itself counts: not for ever, or one could keep its box awake for good. */
-  #believes(life: Life): boolean {
-    const now = this.#host.clock.monotonic()
-    life.busySince ??= now
-    if (now - life.busySince < BUSY_MS) return true
-    this.#host.warn(
-      'BUSY_TOO_LONG',
-      `The agent of tenant ${JSON.stringify(life.tenantId)} has said for an hour that it is busy, with nobody using its box; it may be put to sleep now. For longer work hold a lease, or say so with idle.veto.`,
-      { tenant: life.tenantId },
-    )
-    return false
-  }
-
-  #bound(operation: string, tenant: Tenant): Deadline {
-    const { signal } = this.#closing
-    return deadline(this.#host.clock, operation, { signal, timeout: VETO_DEADLINE_MS, tenant: tenant.id })
   }
 
   /** From a settled state to where `tier` leads; what lies below already stays. Under the tenant's lock. */
