@@ -14,6 +14,7 @@ import type { Life, Tenant } from './tenant.js'
 import type { TenantBox } from './tenant-box.js'
 import { toMessage } from './text.js'
 import { type Deadline, deadline } from './wait.js'
+import type { WarningCode } from './warnings.js'
 
 const VETO_DEADLINE_MS = 5_000
 /** How long an agent keeps its box awake by its own word. */
@@ -34,7 +35,7 @@ export interface SleepHost {
   /** Whether the agent itself says that it is busy. */
   isBusy(life: Life, signal: AbortSignal): Promise<boolean>
   settle(tenant: Tenant): void
-  warn(code: string, message: string, about: { tenant: string; cause?: unknown }): void
+  warn(code: WarningCode, message: string, about: { tenant: string; cause?: unknown }): void
 }
 
 /** Puts boxes to sleep: on the pool's own account only when nobody wants them, or because somebody says so. */
