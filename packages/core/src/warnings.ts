@@ -18,7 +18,7 @@ export type WarningCode =
   | 'OTHER_FILES'
   | 'SOCKETS_CANNOT_CROSS'
   | 'HOST_CONFIG'
-  // What the last process left.
+  // The start, and what it finds of an earlier process.
   | 'LEFT_BEHIND'
   | 'START_NOT_UNDONE'
   | 'STRAY_FOLDER'
