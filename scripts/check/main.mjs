@@ -3,6 +3,7 @@ import { ROOT } from '../setup/paths.mjs'
 import { prepareClone } from '../setup/preparation.mjs'
 import { printFailure, SetupError, step } from '../setup/terminal.mjs'
 import { PUBLISHED } from '../setup/workspace.mjs'
+import { codes } from './codes.mjs'
 import { links } from './documents.mjs'
 import { hostNames } from './host-names.mjs'
 import { forbiddenImports } from './imports.mjs'
@@ -41,6 +42,7 @@ const CHECKS = {
   'who imports whom': forbiddenImports,
   'no registry named': hostNames,
   'no broken link': links,
+  'every error and warning explained': codes,
   'the packages as they are published': packedPackages,
 }
 

@@ -26,7 +26,10 @@ import { libraryPath, programPath } from './unpack.mjs'
 /** Docker 20.10. */
 const OLDEST_API = [1, 41]
 
-/** Where the programs of an engine are unpacked. */
+/** Those of the distribution that hold an engine's programs. */
+export const ENGINE_PACKAGES = ['docker.io', 'containerd', 'runc', 'tini', 'busybox-static']
+
+/** Where they are unpacked. */
 export const ENGINE_ROOT = join(CACHE, 'engine')
 
 /** @returns {Promise<EngineChoice>} */

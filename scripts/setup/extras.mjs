@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readdirSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { hasApt } from './apt.mjs'
 import { find } from './commands.mjs'
+import { ENGINE_PACKAGES, ENGINE_ROOT, installedPrograms } from './engine.mjs'
 import { CACHE } from './paths.mjs'
 import { SetupError, step } from './terminal.mjs'
 import { libraryPath, programPath, unpackPackages } from './unpack.mjs'
@@ -20,19 +21,36 @@ const rootOf = (name) => join(CACHE, 'extras', name)
 export async function unpackExtras(signal) {
   if (process.getuid?.() !== 0 || !hasApt()) return
   mkdirSync(join(CACHE, 'extras'), { recursive: true })
+  // Where the engine in use is somebody else's, some tests still start, kill and fill one of their own.
+  if (!installedPrograms() && !existsSync(ENGINE_ROOT))
+    await unpackExtra('dockerd', ENGINE_PACKAGES, ENGINE_ROOT, signal)
   for (const [name, packages] of Object.entries(EXTRAS)) {
-    if (find(name) || existsSync(rootOf(name))) continue
-    step(`Downloading ${name} into .cache, for the tests that need it`)
-    try {
-      await unpackPackages(packages, rootOf(name), signal)
-      // On an installed system an alternative chooses between these; this is Debian's own choice.
-      if (name === 'iptables')
-        for (const program of ['iptables', 'ip6tables'])
-          symlinkSync('xtables-nft-multi', join(rootOf(name), 'usr/sbin', program))
-    } catch (error) {
-      if (!(error instanceof SetupError)) throw error
-      step(`${name} cannot be had here, so the tests that need it are left out`)
-    }
+    const root = rootOf(name)
+    if (find(name) || existsSync(root)) continue
+    const unpacked = await unpackExtra(name, packages, root, signal)
+    // On an installed system an alternative chooses between these; this is Debian's own choice.
+    if (unpacked && name === 'iptables')
+      for (const program of ['iptables', 'ip6tables'])
+        symlinkSync('xtables-nft-multi', join(root, 'usr/sbin', program))
+  }
+}
+
+/**
+ * @param {string} what
+ * @param {readonly string[]} packages
+ * @param {string} root
+ * @param {AbortSignal} signal
+ * @returns {Promise<boolean>} whether it is there now
+ */
+async function unpackExtra(what, packages, root, signal) {
+  step(`Downloading ${what} into .cache, for the tests that need it`)
+  try {
+    await unpackPackages(packages, root, signal)
+    return true
+  } catch (error) {
+    if (!(error instanceof SetupError)) throw error
+    step(`${what} cannot be had here, so the tests that need it are left out`)
+    return false
   }
 }
 

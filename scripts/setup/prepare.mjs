@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { build } from './build.mjs'
-import { ENGINE_ROOT } from './engine.mjs'
+import { ENGINE_PACKAGES, ENGINE_ROOT } from './engine.mjs'
 import { unpackExtras } from './extras.mjs'
 import { BUSYBOX_ROOT, findBusybox } from './images.mjs'
 import { install } from './install.mjs'
@@ -23,17 +23,16 @@ try {
   await install(signal)
   await build(values.build, signal)
   if (values.engine && !existsSync(ENGINE_ROOT)) {
-    const packages = ['docker.io', 'containerd', 'runc', 'tini', 'busybox-static']
     step(
-      `No Docker engine here: downloading ${packages.join(', ')} into .cache (TENANTBOX_NO_ENGINE=1 refuses)`,
+      `No Docker engine here: downloading ${ENGINE_PACKAGES.join(', ')} into .cache (TENANTBOX_NO_ENGINE=1 refuses)`,
     )
-    await unpackPackages(packages, ENGINE_ROOT, signal)
+    await unpackPackages(ENGINE_PACKAGES, ENGINE_ROOT, signal)
   }
+  if (values.extras) await unpackExtras(signal)
   if (values.busybox && !findBusybox()) {
     step('Downloading busybox-static into .cache, for the test images')
     await unpackPackages(['busybox-static'], BUSYBOX_ROOT, signal)
   }
-  if (values.extras) await unpackExtras(signal)
 } catch (error) {
   process.exitCode = 1
   if (!signal.aborted) printFailure(error)

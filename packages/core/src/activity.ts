@@ -1,5 +1,6 @@
 import type { Clock } from './clock.js'
 import type { Tenant } from './tenant.js'
+import type { WarningCode } from './warnings.js'
 
 /** How late an activity may reach the disk; with the writing itself it stays below the promised five seconds. */
 const FLUSH_MS = 3_000
@@ -9,7 +10,7 @@ export interface ActivityHost {
   readonly clock: Clock
   /** Writes a tenant's last activity, in milliseconds since the epoch, where the next process finds it. */
   write(tenant: Tenant, at: number): Promise<void>
-  warn(code: string, message: string, about: { tenant: string; cause?: unknown }): void
+  warn(code: WarningCode, message: string, about: { tenant: string; cause?: unknown }): void
 }
 
 /** Keeps the last activities on disk, a few seconds late and in bulk: noting one costs next to nothing. */

@@ -10,6 +10,7 @@ import type { Tenant } from './tenant.js'
 import type { TenantDirs } from './tenant-dirs.js'
 import type { Tenants } from './tenants.js'
 import { toMessage } from './text.js'
+import type { WarningCode } from './warnings.js'
 
 /** What adoption needs of the pool. */
 export interface AdoptionHost {
@@ -22,7 +23,7 @@ export interface AdoptionHost {
   readonly tenants: Pick<Tenants, 'known' | 'find' | 'meet'>
   /** Puts the tenant where it belongs by now. */
   place(tenant: Tenant): void
-  warn(code: string, message: string, about: { tenant?: string; cause?: unknown }): void
+  warn(code: WarningCode, message: string, about: { tenant?: string; cause?: unknown }): void
 }
 
 /** Keeps what the pool knows true to what is: at the start, after an outage, and whenever something happens outside. */
@@ -167,7 +168,7 @@ export class Adoption {
     this.#host.place(tenant)
   }
 
-  #failed(code: string, what: string, tenant: Tenant, cause: unknown): void {
+  #failed(code: WarningCode, what: string, tenant: Tenant, cause: unknown): void {
     tenant.knownIn = -1
     // Nobody is left to follow anything.
     if (isTenantBoxError(cause, 'POOL_CLOSED')) return

@@ -9,6 +9,7 @@ import { Serial } from './serial.js'
 import { Throttle } from './throttle.js'
 import { Turns } from './turns.js'
 import { listenUnixSocket } from './unix-socket.js'
+import type { WarningCode } from './warnings.js'
 
 export type { GatewayHandler }
 
@@ -34,7 +35,7 @@ export interface GatewayLimits {
 
 export interface GatewaySocketsOptions {
   /** Something went wrong that only the app can mend; the box was told no details. */
-  readonly onWarning: (code: string, message: string, about: { tenant: string; cause: unknown }) => void
+  readonly onWarning: (code: WarningCode, message: string, about: { tenant: string; cause: unknown }) => void
   readonly limits?: Partial<GatewayLimits> | undefined
   readonly clock?: Clock | undefined
 }
@@ -185,7 +186,7 @@ export class GatewaySockets {
   }
 
   /** A box can have handlers fail as often as it likes: that must not fill the gateway's log. */
-  #warn(tenant: string, code: string, what: string, cause: unknown): void {
+  #warn(tenant: string, code: WarningCode, what: string, cause: unknown): void {
     const unsaid = this.#sockets.get(tenant)?.warnings.pass(this.#clock.monotonic()) ?? 0
     if (unsaid === 'not now') return
     const more = unsaid === 0 ? '' : ` So it was ${unsaid} more times since the last warning.`

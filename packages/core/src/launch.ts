@@ -15,6 +15,7 @@ import type { Reconciler } from './reconcile.js'
 import { inPhase, type StartPhase, startFailed } from './start-failure.js'
 import type { Life, Tenant } from './tenant.js'
 import { deadline } from './wait.js'
+import type { WarningCode } from './warnings.js'
 
 /** What launching needs of the pool. */
 export interface LaunchHost {
@@ -30,7 +31,7 @@ export interface LaunchHost {
   readonly lives: Pick<Lives, 'listen' | 'begin' | 'ended'>
   /** Stops a box that did not become ready. */
   putDown(tenant: Tenant, reason: 'unhealthy' | 'requested'): Promise<void>
-  warn(code: string, message: string, about: { tenant: string; cause?: unknown }): void
+  warn(code: WarningCode, message: string, about: { tenant: string; cause?: unknown }): void
 }
 
 /** Takes an absent or stopped box to running. Always under the tenant's lock, with a slot. */

@@ -1,3 +1,5 @@
+import type { AnyWarningCode } from './warnings.js'
+
 /**
  * Where the pool can take a box from each state. This one table drives the code, the types and the diagram in
  * `docs/architecture.md`. `running` means started and ready.
@@ -96,6 +98,6 @@ export interface PoolEvents {
   lock: { at: number; state: 'held' | 'waiting' | 'lost' }
   /** A tenant's files are more than `limits.disk` allows, or no longer. Bytes; told where `disk` is `'watch'`. */
   quota: { tenant: string; at: number; bytes: number; limit: number; over: boolean }
-  /** Never unheard: without a listener it becomes `process.emitWarning`. */
-  warning: { code: string; message: string; at: number; tenant?: string; cause?: unknown }
+  /** `docs/errors-and-warnings.md` has them all. Never unheard: without a listener it becomes `process.emitWarning`. */
+  warning: { code: AnyWarningCode; message: string; at: number; tenant?: string; cause?: unknown }
 }

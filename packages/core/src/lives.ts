@@ -6,6 +6,7 @@ import type { Life, Tenant } from './tenant.js'
 import type { TenantDirs } from './tenant-dirs.js'
 import { toMessage } from './text.js'
 import { openTransport } from './transport.js'
+import type { WarningCode } from './warnings.js'
 
 /** What beginning a life needs of the pool. */
 export interface LivesHost {
@@ -14,7 +15,7 @@ export interface LivesHost {
   readonly dirs: Pick<TenantDirs, 'folders'>
   readonly gateway: Pick<GatewaySockets, 'open' | 'close'>
   readonly settings: Settings
-  warn(code: string, message: string, about: { tenant: string; cause?: unknown }): void
+  warn(code: WarningCode, message: string, about: { tenant: string; cause?: unknown }): void
 }
 
 /** Opens and closes what a life has beside its box: the way to its agent, and the agent's way to the gateway. */

@@ -1,7 +1,9 @@
 import type { Clock } from './clock.js'
+import type { DriverWarning } from './driver.js'
 import { GuardedEmitter } from './guarded-emitter.js'
 import type { PoolEvents } from './lifecycle.js'
 import { toMessage } from './text.js'
+import type { WarningCode } from './warnings.js'
 
 type Listener<K extends keyof PoolEvents> = (event: PoolEvents[K]) => void
 
@@ -26,23 +28,31 @@ export class PoolEmitter {
     this.#emitter.emit(event, payload)
   }
 
-  /** Never unheard: without a listener it becomes `process.emitWarning`, unless it is on stderr already. */
   warn(
-    code: string,
+    code: WarningCode,
     message: string,
-    about: { tenant?: string | undefined; cause?: unknown; printed?: boolean | undefined } = {},
+    about: { tenant?: string | undefined; cause?: unknown } = {},
   ): void {
     const warning: PoolEvents['warning'] = { code, message, at: this.#clock.now() }
     if (about.tenant !== undefined) warning.tenant = about.tenant
     if (about.cause !== undefined) warning.cause = about.cause
-    if (!this.#emitter.emit('warning', warning) && !about.printed)
-      process.emitWarning(message, { type: 'TenantBoxWarning', code })
+    if (!this.#emitter.emit('warning', warning)) emitWarning(code, message)
+  }
+
+  /** Warns of what the start has found; a driver has codes of its own. */
+  report({ code, message, printed = false }: DriverWarning): void {
+    const heard = this.#emitter.emit('warning', { code, message, at: this.#clock.now() })
+    if (!heard && !printed) emitWarning(code, message)
   }
 
   #listenerFailed(event: string, cause: unknown): void {
     const message = `A '${event}' listener failed: ${toMessage(cause)}`
-    if (event === 'warning')
-      process.emitWarning(message, { type: 'TenantBoxWarning', code: 'LISTENER_FAILED' })
+    if (event === 'warning') emitWarning('LISTENER_FAILED', message)
     else this.warn('LISTENER_FAILED', message, { cause })
   }
+}
+
+/** For who has no listener. */
+function emitWarning(code: string, message: string): void {
+  process.emitWarning(message, { type: 'TenantBoxWarning', code })
 }

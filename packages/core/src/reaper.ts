@@ -3,6 +3,7 @@ import { IdleQueue, nextTierAfter } from './idle.js'
 import type { ResolvedIdle } from './options.js'
 import type { Tenant } from './tenant.js'
 import { toMessage } from './text.js'
+import type { WarningCode } from './warnings.js'
 
 /** When a tier that failed is tried again. */
 const RETRY_MS = 15_000
@@ -12,7 +13,7 @@ export interface ReapHost {
   readonly clock: Clock
   idleOf(tenant: Tenant): ResolvedIdle
   whenIdle(tenant: Tenant): Promise<'slept' | 'vetoed' | 'not due'>
-  warn(code: string, message: string, about: { tenant: string; cause?: unknown }): void
+  warn(code: WarningCode, message: string, about: { tenant: string; cause?: unknown }): void
 }
 
 /**

@@ -4,6 +4,7 @@ import { isTenantBoxError } from './errors.js'
 import type { BoxPlan, Phases } from './plan.js'
 import type { Tenant } from './tenant.js'
 import { toMessage } from './text.js'
+import type { WarningCode } from './warnings.js'
 
 /** What a rebuild needs of the launcher. */
 interface RebuildHost {
@@ -11,7 +12,7 @@ interface RebuildHost {
   readonly driver: Driver
   /** Makes the box if there is none, starts it, and waits until it is ready. */
   bringUp(tenant: Tenant, plan: BoxPlan, phases: Phases, signal: AbortSignal): Promise<void>
-  warn(code: string, message: string, about: { tenant: string; cause?: unknown }): void
+  warn(code: WarningCode, message: string, about: { tenant: string; cause?: unknown }): void
 }
 
 /** For how long no box is rebuilt to a spec that just failed. */

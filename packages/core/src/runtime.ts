@@ -28,6 +28,7 @@ import type { TenantBox } from './tenant-box.js'
 import type { Stray, TenantDirs } from './tenant-dirs.js'
 import { Tenants } from './tenants.js'
 import { Waker } from './wake.js'
+import type { WarningCode } from './warnings.js'
 
 /** What `start` has opened and a runtime runs on. */
 export interface Opened {
@@ -269,7 +270,7 @@ export class Runtime implements TenantHost, MailboxFolders {
     this.#events.emit('engine', event)
   }
 
-  warn(code: string, message: string, about: { tenant?: string | undefined; cause?: unknown }): void {
+  warn(code: WarningCode, message: string, about: { tenant?: string | undefined; cause?: unknown }): void {
     this.#events.warn(code, message, about)
   }
 

@@ -4,13 +4,14 @@ import type { Sleeper } from './sleep.js'
 import type { Tenant } from './tenant.js'
 import type { Tenants } from './tenants.js'
 import { deadline } from './wait.js'
+import type { WarningCode } from './warnings.js'
 
 /** What putting everything away needs of the pool. */
 export interface ShutdownHost {
   readonly clock: Clock
   readonly sleeper: Pick<Sleeper, 'onRequest'>
   readonly tenants: Pick<Tenants, 'known'>
-  warn(code: string, message: string, about: { tenant: string; cause?: unknown }): void
+  warn(code: WarningCode, message: string, about: { tenant: string; cause?: unknown }): void
 }
 
 /**

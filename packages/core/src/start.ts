@@ -10,6 +10,7 @@ import { PoolLock } from './pool-lock.js'
 import { type Opened, Runtime } from './runtime.js'
 import { TenantDirs } from './tenant-dirs.js'
 import { printable, toMessage } from './text.js'
+import { startWarning } from './warnings.js'
 
 /** What a runtime is opened with. */
 export interface StartRequest extends Pick<Opened, 'options' | 'current' | 'events' | 'gateway' | 'mailbox'> {
@@ -63,7 +64,7 @@ export async function openRuntime(
     const runtime = new Runtime({ options, current, events, gateway, mailbox, dirs, disk, lock, report })
     undo.push(() => runtime.engine.close())
     const adopted = await runtime.open(signal)
-    for (const { code, message, printed } of warnings) events.warn(code, message, { printed })
+    for (const warning of warnings) events.report(warning)
     return { runtime, adopted, engine: report.engine, warnings }
   } catch (error) {
     await undoAll(undo, events)
@@ -102,17 +103,21 @@ function missing(
 ): DriverWarning[] {
   const warnings: DriverWarning[] = []
   if (idle.pauseAfter !== undefined && !driver.supports.pause)
-    warnings.push({
-      code: 'NO_PAUSE',
-      message: `The ${driver.name} driver cannot pause a box: idle.pauseAfter has no effect.`,
-    })
+    warnings.push(
+      startWarning(
+        'NO_PAUSE',
+        `The ${driver.name} driver cannot pause a box: idle.pauseAfter has no effect.`,
+      ),
+    )
   const published = box.transport === 'auto' ? transport === 'port' : box.transport !== 'socket'
   const bridged = box.network === 'internet' || (box.network === 'none' && published)
   if (bridged && driver.supports.isolation === 'container')
-    warnings.push({
-      code: 'NETWORK_REACHES_HOST',
-      message: `With ${box.network === 'internet' ? "network: 'internet'" : 'transport: { port }'} a box reaches what listens on this machine beyond its loopback${box.network === 'internet' ? ', and the metadata service of a cloud' : ''}: the engine cannot prevent that. Set the firewall rules of docs/security.md, or use network: 'none' with a socket and let the box ask the gateway (pool.serve).`,
-    })
+    warnings.push(
+      startWarning(
+        'NETWORK_REACHES_HOST',
+        `With ${box.network === 'internet' ? "network: 'internet'" : 'transport: { port }'} a box reaches what listens on this machine beyond its loopback${box.network === 'internet' ? ', and the metadata service of a cloud' : ''}: the engine cannot prevent that. Set the firewall rules of docs/security.md, or use network: 'none' with a socket and let the box ask the gateway (pool.serve).`,
+      ),
+    )
   return warnings
 }
 

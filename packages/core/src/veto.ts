@@ -5,6 +5,7 @@ import type { Life, Tenant } from './tenant.js'
 import type { TenantBox } from './tenant-box.js'
 import { toMessage } from './text.js'
 import { deadline } from './wait.js'
+import type { WarningCode } from './warnings.js'
 
 /** How long an app has for its answer to what it is asked about a box that is to sleep. */
 export const ANSWER_MS = 5_000
@@ -19,7 +20,7 @@ export interface VetoHost {
   observer(life: Life): TenantBox
   /** Whether the agent itself says that it is busy. */
   isBusy(life: Life, signal: AbortSignal): Promise<boolean>
-  warn(code: string, message: string, about: { tenant: string; cause?: unknown }): void
+  warn(code: WarningCode, message: string, about: { tenant: string; cause?: unknown }): void
 }
 
 /** Those who are asked before a box is put to sleep on the pool's own account: the app's `idle.veto`, and the agent. */

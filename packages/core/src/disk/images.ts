@@ -8,6 +8,7 @@ import type { Tenant } from '../tenant.js'
 import type { TenantDirs, TenantFolders } from '../tenant-dirs.js'
 import { toMessage } from '../text.js'
 import { invalidOption } from '../units.js'
+import { startWarning, type WarningCode } from '../warnings.js'
 import type { Disk } from './disk.js'
 import { makeImage, makeLarger, putInPlace, SMALLEST_IMAGE } from './image-file.js'
 import { MEASURE_BOUNDS, measureTrees } from './measure.js'
@@ -24,7 +25,7 @@ const MOUNT = 'mount'
 export interface DiskImagesHost {
   readonly clock: Clock
   readonly dirs: TenantDirs
-  warn(code: string, message: string, about: { tenant?: string; cause?: unknown }): void
+  warn(code: WarningCode, message: string, about: { tenant?: string; cause?: unknown }): void
 }
 
 /**
@@ -50,7 +51,7 @@ export class DiskImages implements Disk {
       await tryOut(host.dirs)
     } catch (error) {
       const message = `disk: 'image' is not possible here, so limits.disk is only watched: ${toMessage(error)}`
-      return { disk: undefined, warnings: [{ code: 'NO_DISK_IMAGES', message }] }
+      return { disk: undefined, warnings: [startWarning('NO_DISK_IMAGES', message)] }
     }
     const disk = new DiskImages(host)
     await disk.#mountAll()

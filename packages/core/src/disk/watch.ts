@@ -9,6 +9,7 @@ import type { Tenant } from '../tenant.js'
 import type { TenantDirs } from '../tenant-dirs.js'
 import { toMessage } from '../text.js'
 import { deadline } from '../wait.js'
+import type { WarningCode } from '../warnings.js'
 import type { Disk } from './disk.js'
 import { MEASURE_BOUNDS, type Missed, measureTrees } from './measure.js'
 import { inAnImage, notCounted, overQuota } from './quota-errors.js'
@@ -27,7 +28,7 @@ export interface DiskWatchHost {
   readonly planner: Pick<BoxPlanner, 'diskLimit'>
   readonly sleeper: Pick<Sleeper, 'onRequest'>
   quota(event: PoolEvents['quota']): void
-  warn(code: string, message: string, about: { tenant?: string; cause?: unknown }): void
+  warn(code: WarningCode, message: string, about: { tenant?: string; cause?: unknown }): void
 }
 
 /** What is known of one tenant with a limit. */

@@ -2,6 +2,7 @@ import { stat } from 'node:fs/promises'
 import type { DriverReport, DriverWarning } from '../driver.js'
 import { errnoOf } from '../errno.js'
 import { TenantBoxError } from '../errors.js'
+import { startWarning } from '../warnings.js'
 import { type AssignedIds, readAssignedIds, within } from './assigned-ids.js'
 import type { BoxUser, Enforcement } from './box-config.js'
 import type { Endpoint } from './engine-failure.js'
@@ -141,61 +142,61 @@ export function probe(
   const perTenant = local && !remapped && gateway.user?.uid === 0
   const warnings: (DriverWarning | false)[] = [
     !perTenant &&
-      warning(
+      startWarning(
         'SHARED_UID',
         `All boxes share one uid, so one tenant can use up another's per-user limits. ${sharedWhy(gateway, remapped, local)}`,
       ),
     ...(perTenant ? within(gateway.assignedIds, options.uids) : []).map(({ holder, first, last }) =>
-      warning(
+      startWarning(
         'UIDS_IN_USE',
         `The uids for tenants (${options.uids.first}-${options.uids.last}) are not theirs alone: ${holder} has ${first}${last === first ? '' : `-${last}`}. Choose others with docker({ uids }).`,
       ),
     ),
     remapped &&
-      warning(
+      startWarning(
         'REMAPPED_UIDS',
         'The engine maps uids (rootless or userns-remap): a box may be unable to write its folders or to share a socket with the gateway. Wake one before relying on it.',
       ),
     !info.MemoryLimit &&
-      warning(
+      startWarning(
         'NO_MEMORY_LIMIT',
         "The engine cannot limit memory: one box can take all of the machine's. Enable the memory cgroup.",
       ),
     info.MemoryLimit &&
       !info.SwapLimit &&
-      warning(
+      startWarning(
         'NO_SWAP_LIMIT',
         'The engine cannot limit swap: a box can use more than its memory limit. Boot with swapaccount=1.',
       ),
     !info.CpuCfsQuota &&
-      warning('NO_CPU_LIMIT', 'The engine cannot limit CPU: boxes run without that limit.'),
+      startWarning('NO_CPU_LIMIT', 'The engine cannot limit CPU: boxes run without that limit.'),
     !info.PidsLimit &&
-      warning(
+      startWarning(
         'NO_PIDS_LIMIT',
         'The engine cannot limit processes: one box can use up all of the machine. Enable the pids cgroup.',
       ),
     !security.has('seccomp') &&
-      warning('NO_SECCOMP', 'The engine has no seccomp: boxes can use every system call of the kernel.'),
+      startWarning('NO_SECCOMP', 'The engine has no seccomp: boxes can use every system call of the kernel.'),
     !local &&
       options.hostDataDir === undefined &&
-      warning(
+      startWarning(
         'OTHER_FILES',
         "The engine runs on another machine or in a virtual one: the pool's dataDir must be shared with it under the same path, or set docker({ hostDataDir }).",
       ),
     local &&
       !gateway.seesEngineFiles &&
       options.hostDataDir === undefined &&
-      warning(
+      startWarning(
         'OTHER_FILES',
         'This process does not see the files that the engine sees; it probably runs in a container. Set docker({ hostDataDir }) to the path of dataDir on the host.',
       ),
     !crossing &&
-      warning(
+      startWarning(
         'SOCKETS_CANNOT_CROSS',
         `The runtime ${options.runtime} keeps unix sockets in the box: the gateway cannot use its agent's, nor the box the gateway's. ${LET_SOCKETS_CROSS}`,
       ),
     ...Object.keys(options.hostConfig).map((key) =>
-      warning('HOST_CONFIG', `docker({ hostConfig }) overrides ${key} of every box.`),
+      startWarning('HOST_CONFIG', `docker({ hostConfig }) overrides ${key} of every box.`),
     ),
   ]
   return {
@@ -239,8 +240,4 @@ function sharedWhy({ user }: GatewayFacts, remapped: boolean, local: boolean): s
   if (remapped) return 'The engine maps uids itself.'
   if (!local) return "This process cannot set the owner of files on the engine's machine."
   return `The gateway runs as uid ${user?.uid ?? 'unknown'}; as root it gives every tenant a uid of its own.`
-}
-
-function warning(code: string, message: string): DriverWarning {
-  return { code, message }
 }

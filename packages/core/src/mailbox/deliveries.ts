@@ -4,6 +4,7 @@ import type { CancelTimer, Clock } from '../clock.js'
 import type { TenantPool } from '../pool.js'
 import { toMessage } from '../text.js'
 import { deadline } from '../wait.js'
+import type { WarningCode } from '../warnings.js'
 import type { MailboxEvents } from './mailbox-events.js'
 import type { Delivery, TenantMailbox } from './tenant-mailbox.js'
 import { OpenTurn, type Turn } from './turn.js'
@@ -21,7 +22,7 @@ export interface DeliveriesHost<B extends Json> {
   readonly maxAttempts: number
   handle(turn: Turn<B>): Promise<void>
   emit<K extends keyof MailboxEvents>(event: K, payload: MailboxEvents[K]): void
-  warn(code: string, message: string, about: { tenant: string; cause: unknown }): void
+  warn(code: WarningCode, message: string, about: { tenant: string; cause: unknown }): void
   /** A mailbox has nothing to do at the moment. */
   settled(mailbox: TenantMailbox<B>): void
 }

@@ -1,5 +1,6 @@
 import type { Clock } from '../clock.js'
 import { TenantBoxError } from '../errors.js'
+import type { WarningCode } from '../warnings.js'
 
 /** The tenants' folders, as an open pool lets its mailbox see them. */
 export interface MailboxFolders {
@@ -17,7 +18,7 @@ export interface PoolAccess {
   readonly seat: MailboxSeat
   /** Opens the pool if need be: from then on, and until the seat is told to close, `dataDir` is this process's own. */
   folders(): Promise<MailboxFolders>
-  warn(code: string, message: string, about: { tenant?: string | undefined; cause?: unknown }): void
+  warn(code: WarningCode, message: string, about: { tenant?: string | undefined; cause?: unknown }): void
 }
 
 /** What a pool asks of its mailbox. */

@@ -2,6 +2,7 @@ import type { Json } from '../agent-events.js'
 import type { Clock } from '../clock.js'
 import { errnoOf } from '../errno.js'
 import { Serial } from '../serial.js'
+import type { WarningCode } from '../warnings.js'
 import { Ledger } from './ledger.js'
 import type { Misplaced } from './listing.js'
 import { mailboxFull, notStored } from './mailbox-errors.js'
@@ -30,7 +31,7 @@ export interface TenantMailboxHost extends Bounds {
   posted(tenant: string, post: { id: string; duplicate: boolean; depth: number }): void
   /** A message has failed for good, without being handled once more. */
   failed(tenant: string, message: { id: string; attempts: number; cause: unknown }): void
-  warn(code: string, message: string, about: { tenant: string; cause?: unknown }): void
+  warn(code: WarningCode, message: string, about: { tenant: string; cause?: unknown }): void
 }
 
 /** A message whose attempt is counted, to be handled now. */

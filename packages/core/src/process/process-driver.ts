@@ -19,6 +19,7 @@ import type {
 import { TenantBoxError } from '../errors.js'
 import { invalidOption } from '../units.js'
 import { dialUnixSocket } from '../unix-socket.js'
+import { startWarning } from '../warnings.js'
 import { boxFailed } from './box-failure.js'
 import { AGENT_SOCKET } from './environment.js'
 import { dialPort } from './ports.js'
@@ -54,7 +55,7 @@ export class ProcessDriver implements Driver {
     this.#session = { engine, closing: new AbortController() }
     return {
       engine: `processes of Node.js ${process.version} on ${process.platform}`,
-      warnings: [{ code: 'UNISOLATED', message: UNISOLATED, printed: true }],
+      warnings: [{ ...startWarning('UNISOLATED', UNISOLATED), printed: true }],
       transport: 'socket',
     }
   }

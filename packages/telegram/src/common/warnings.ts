@@ -1,4 +1,4 @@
-/** Something that nobody's call fails with, but that the app should know. */
+/** Something that nobody's call fails with, but that the app should know: `docs/errors-and-warnings.md` says what to do. */
 export interface TelegramWarning {
   code: /** Telegram cannot be reached; tried again, later and later. */
     | 'TELEGRAM_UNREACHABLE'
@@ -10,7 +10,7 @@ export interface TelegramWarning {
     | 'NOT_STORED'
     /** A message was dropped: the tenant has too many waiting. */
     | 'FLOODED'
-    /** An update was dropped: `tenant` or `lane` threw, or it has no tenant and its handling failed. */
+    /** An update was dropped, or waits in the queue since `lane` threw. */
     | 'UPDATE_DROPPED'
     /** The chat is no longer there for the bot; what was for it is dropped. */
     | 'CHAT_GONE'
