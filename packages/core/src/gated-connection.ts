@@ -25,8 +25,8 @@ export function readInTurns(server: Server, turns: Turns): void {
 class GatedConnection extends Duplex {
   readonly #socket: Socket
   readonly #turns: Turns
-  #wanted = false
-  #waits = false
+  /** Whether somebody asks for bytes, and whether their turn is waited for. */
+  #reading: 'not asked' | 'asked' | 'in line' = 'not asked'
 
   constructor(socket: Socket, turns: Turns) {
     super({ allowHalfOpen: true })
@@ -54,26 +54,24 @@ class GatedConnection extends Duplex {
   }
 
   override _read(): void {
-    this.#wanted = true
+    if (this.#reading === 'not asked') this.#reading = 'asked'
     void this.#pass()
   }
 
   /** One piece, in its turn, if somebody has asked for it and something is there. */
   async #pass(): Promise<void> {
     const socket = this.#socket
-    if (!this.#wanted || this.#waits) return
+    if (this.#reading !== 'asked') return
     if (socket.readableLength === 0) {
       // Of what has come to its end, that is told only to who reads on.
       socket.read(0)
       return
     }
-    this.#waits = true
+    this.#reading = 'in line'
     await this.#turns.next()
-    this.#waits = false
     const piece: Buffer | null = socket.read(Math.min(PIECE, socket.readableLength))
-    if (!piece) return
-    this.#wanted = false
-    this.push(piece)
+    this.#reading = piece ? 'not asked' : 'asked'
+    if (piece) this.push(piece)
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
