@@ -3,18 +3,23 @@ import type { Bot, Context } from 'grammy'
 import type { Update } from 'grammy/types'
 import { TelegramError } from './common/errors.js'
 import type { TokenScrubber } from './common/token.js'
+import type { Outage } from './handling/outage.js'
 import type { TenantContext, TenantFlavor } from './handling/tenant-context.js'
 
 /** Telegram may say to wait for longer: then it is left to the message's next attempt. */
 const LONGEST_WAIT_S = 60
 
-/** Makes a bot the gateway's: its calls wait as Telegram says, its errors hold no token, its handlers find `ctx.tenant`. */
+/**
+ * Makes a bot the gateway's: its calls wait as Telegram says, its errors hold no token, its handlers find
+ * `ctx.tenant`.
+ */
 export function takeOver<C extends Context & TenantFlavor>(
   bot: Bot<C>,
-  scrubber: TokenScrubber,
+  { outage, scrubber }: { outage: Outage; scrubber: TokenScrubber },
   tenantOf: (update: Update) => TenantContext | undefined,
 ): void {
   bot.api.config.use(
+    outage.observer,
     autoRetry({
       maxDelaySeconds: LONGEST_WAIT_S,
       rethrowHttpErrors: true,
