@@ -58,7 +58,7 @@ export class Gateway<C extends Context & TenantFlavor> {
     this.#nobodys = new NobodysUpdates(bot, warn)
     const outage = new Outage(clock, warn)
     this.#letters = new Letters({ bot, options, scrubber, warn, outage, record, migrations, closing, bounds })
-    takeOver(bot, { outage, scrubber }, (update) => this.#letters.tenantOf(update))
+    takeOver(bot, { clock, outage, scrubber }, (update) => this.#letters.tenantOf(update))
   }
 
   async start({ signal, timeout }: CallOptions = {}): Promise<void> {
