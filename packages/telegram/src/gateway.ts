@@ -11,6 +11,7 @@ import { TokenScrubber } from './common/token.js'
 import { type Warn, warner } from './common/warnings.js'
 import { type Say, sayId, sayOf } from './handling/letter.js'
 import { noChat } from './handling/letter-handler.js'
+import { Outage } from './handling/outage.js'
 import type { TenantFlavor } from './handling/tenant-context.js'
 import { Letters, type MailboxBounds } from './letters.js'
 import { type Opened, open } from './opening.js'
@@ -55,8 +56,9 @@ export class Gateway<C extends Context & TenantFlavor> {
     this.#record = record
     this.#migrations = migrations
     this.#nobodys = new NobodysUpdates(bot, warn)
-    this.#letters = new Letters({ bot, options, scrubber, warn, record, migrations, closing, bounds })
-    takeOver(bot, scrubber, (update) => this.#letters.tenantOf(update))
+    const outage = new Outage(clock, warn)
+    this.#letters = new Letters({ bot, options, scrubber, warn, outage, record, migrations, closing, bounds })
+    takeOver(bot, { clock, outage, scrubber }, (update) => this.#letters.tenantOf(update))
   }
 
   async start({ signal, timeout }: CallOptions = {}): Promise<void> {

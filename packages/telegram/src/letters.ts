@@ -7,6 +7,7 @@ import { Answering } from './handling/answering.js'
 import { BroughtForward, EarlyHandling } from './handling/brought-forward.js'
 import { fromJson, type Letter, sayOf, toJson, updateId } from './handling/letter.js'
 import { LetterHandler } from './handling/letter-handler.js'
+import type { Outage } from './handling/outage.js'
 import { RunningAnswers } from './handling/running-answers.js'
 import type { TenantContext, TenantFlavor } from './handling/tenant-context.js'
 import type { ResolvedTelegramOptions } from './options.js'
@@ -22,6 +23,7 @@ export interface LettersHost<C extends Context & TenantFlavor> {
   readonly options: ResolvedTelegramOptions<C>
   readonly scrubber: TokenScrubber
   readonly warn: Warn
+  readonly outage: Outage
   readonly record: TenantRecord
   readonly migrations: Migrations
   /** Aborts when the gateway closes. */
@@ -116,7 +118,7 @@ export class Letters<C extends Context & TenantFlavor> {
 }
 
 function makeHandler<C extends Context & TenantFlavor>(
-  { bot, options, scrubber, warn, record, migrations }: LettersHost<C>,
+  { bot, options, scrubber, warn, outage, record, migrations }: LettersHost<C>,
   running: RunningAnswers,
 ): LetterHandler<C> {
   const { pool, clock, stream, editEveryMs, maxFileBytes, render, onFailure, reminders, maxAttempts } =
@@ -128,7 +130,7 @@ function makeHandler<C extends Context & TenantFlavor>(
     ...{ stream, editEveryMs, maxFileBytes, render, onMoved },
   })
   return new LetterHandler({
-    ...{ bot, pool, answering, running, record, scrubber, warn, maxAttempts, onFailure, reminders },
+    ...{ bot, pool, answering, running, record, scrubber, warn, outage, maxAttempts, onFailure, reminders },
     tenantIsChat: options.tenant === undefined,
     downloads:
       maxFileBytes === undefined ? undefined : { api, token, scrubber, clock, maxBytes: maxFileBytes },

@@ -179,3 +179,23 @@ test('an apology waits, too', async () => {
   await passTimeUntil(chat.answer('sorry'), clock)
   expect(chat.answers).toHaveLength(1)
 })
+
+test('an outage is told of, also after one in which a chat has gone', async () => {
+  const clock = testClock()
+  const { server, warnings } = await running({ pool: { clock }, telegram: { clock } })
+  const warned = (code: string, tenant: string) =>
+    passTimeUntil(
+      warnings.first((warning) => warning.code === code && warning.tenant === tenant),
+      clock,
+    )
+  const first = away(server, clock, 'sendMessage')
+  const anna = server.chat(7).user()
+  anna.say('hello')
+  await warned('TELEGRAM_UNREACHABLE', '7')
+  anna.block()
+  first.back()
+  await warned('CHAT_GONE', '7')
+  away(server, clock, 'sendMessage')
+  server.chat(8).user().say('hello')
+  await warned('TELEGRAM_UNREACHABLE', '8')
+})

@@ -11,7 +11,7 @@ import type { TenantRecord } from '../sending/tenant-record.js'
 import { plain } from '../text/formatted.js'
 import type { Handling } from './handling.js'
 import type { Letter, Say } from './letter.js'
-import { Outage } from './outage.js'
+import type { Outage } from './outage.js'
 import type { TenantContext, TenantFlavor } from './tenant-context.js'
 import { TurnTenant, type TurnTenantHost } from './turn-tenant.js'
 
@@ -20,6 +20,7 @@ export interface LetterHandlerHost<C extends Context & TenantFlavor> extends Tur
   readonly record: TenantRecord
   readonly scrubber: TokenScrubber
   readonly warn: Warn
+  readonly outage: Outage
   readonly maxAttempts: number
   readonly onFailure: (error: unknown, ctx: C) => string | undefined
   readonly reminders: false | ((due: Due) => MessageInput)
@@ -33,11 +34,9 @@ export class LetterHandler<C extends Context & TenantFlavor> {
   readonly #host: LetterHandlerHost<C>
   /** Whose update it is that the bot is given: its middleware looks here. */
   readonly #tenants = new WeakMap<Update, TenantContext>()
-  readonly #outage: Outage
 
   constructor(host: LetterHandlerHost<C>) {
     this.#host = host
-    this.#outage = new Outage(host.warn)
   }
 
   /** Undefined for an update that was not given to the bot by this handler, or that has no tenant. */
@@ -50,7 +49,6 @@ export class LetterHandler<C extends Context & TenantFlavor> {
     let ctx: C | undefined
     try {
       await this.#handle(handling, letter)
-      this.#outage.over(handling.tenant)
     } catch (caught) {
       // A BotError holds the context, and that the token.
       if (caught instanceof BotError) ctx = caught.ctx as C
@@ -58,6 +56,7 @@ export class LetterHandler<C extends Context & TenantFlavor> {
       if (handling.signal.aborted) throw error
       await this.#failed(handling, error, ctx)
     }
+    this.#host.outage.over(handling)
   }
 
   #handle(handling: Handling, letter: Letter): Promise<void> {
@@ -114,16 +113,18 @@ export class LetterHandler<C extends Context & TenantFlavor> {
   }
 
   async #failed(handling: Handling, error: unknown, ctx: C | undefined): Promise<void> {
-    const { warn, maxAttempts } = this.#host
+    const { warn, outage, maxAttempts } = this.#host
     const { tenant } = handling
     if (isTelegramError(error, 'CHAT_GONE'))
       return warn('CHAT_GONE', error.message, { tenant, cause: error.cause })
-    if (isAway(error)) throw this.#outage.met(tenant, error)
+    const away = isAway(error) ? outage.met(handling, error) : undefined
+    if (away) throw away
     // Of the app's own: as it does not count, it is never the last.
     if (isTenantBoxError(error, 'SERVICE_UNAVAILABLE')) throw error
     const permanent = isPermanent(error)
     if (!permanent && handling.attempt < maxAttempts) throw error
     if (ctx) await this.#apologize(handling, error, ctx)
+    outage.over(handling)
     if (!permanent) throw error
     if (!ctx) {
       const what = `A message for tenant ${JSON.stringify(tenant)} was dropped: see the cause.`
@@ -132,14 +133,16 @@ export class LetterHandler<C extends Context & TenantFlavor> {
   }
 
   async #apologize(handling: Handling, error: unknown, ctx: C): Promise<void> {
-    const { onFailure, answering, warn } = this.#host
+    const { onFailure, answering, outage, warn } = this.#host
     const { tenant } = handling
     try {
       const text = onFailure(error, ctx)
       const place = placeOf(ctx)
       if (text && place) await answering.outgoing(handling, place).apologize(plain(text))
     } catch (cause) {
-      if (isAway(cause)) throw this.#outage.met(tenant, cause)
+      // A chat that nothing is taken for is not waited for twice.
+      const away = isAway(cause) && !isAway(error) ? outage.met(handling, cause) : undefined
+      if (away) throw away
       const what = `The user of tenant ${JSON.stringify(tenant)} could not be told of a failure: see the cause.`
       warn('NOT_DELIVERED', what, { tenant, cause })
     }

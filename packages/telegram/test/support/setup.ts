@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { type AgentEvent, type AgentMessage, type PoolOptions, TenantPool } from '@tenantbox/core'
 import { MemoryEngine, type MemoryProcess } from '@tenantbox/core/testing'
 import { BotApiServer, type BotApiServerOptions } from '@tenantbox/telegram/testing'
-import { Bot, type Context } from 'grammy'
+import { type ApiClientOptions, Bot, type Context } from 'grammy'
 import { afterEach } from 'vitest'
 import { Gateway } from '../../src/gateway.js'
 import type { TelegramGateway, TelegramOptions, TelegramWarning, TenantFlavor } from '../../src/index.js'
@@ -50,6 +50,8 @@ export interface SetupOptions {
   readonly pool?: Partial<PoolOptions>
   readonly mailbox?: MailboxBounds
   readonly telegram?: Partial<TelegramOptions<TestContext>>
+  /** @default where time may fly, calls have a deadline of real time */
+  readonly client?: ApiClientOptions
   /** @default every message and edited message is answered */
   readonly handlers?: (bot: Bot<TestContext>) => void
 }
@@ -85,6 +87,7 @@ export async function setup(options: SetupOptions = {}): Promise<Setup> {
   const engine = new MemoryEngine({
     images: { 'agent:1': { agent: agentOf(options.answers ?? echo, asked, cancelled) } },
   })
+  const client = options.client ?? (options.telegram?.clock ? { timeoutSeconds: 500 } : {})
   const process = async (): Promise<Running> => {
     const pool = new TenantPool({
       name: 'test',
@@ -94,7 +97,7 @@ export async function setup(options: SetupOptions = {}): Promise<Setup> {
       ...options.pool,
     })
     pool.on('warning', (warning) => watched('pool warning', warning))
-    const bot = new Bot<TestContext>(server.token, { client: { apiRoot: server.url } })
+    const bot = new Bot<TestContext>(server.token, { client: { ...client, apiRoot: server.url } })
     const resolved = resolveOptions({
       pool,
       editEvery: 50,
