@@ -24,6 +24,15 @@ export class Uses {
     return moments.length === 0 ? undefined : Math.max(...moments)
   }
 
+  /** The process in which all this happened has crashed: it had until `at` to write down what it saw. */
+  crashed(at: number): void {
+    for (const [tenant, uses] of this.#uses)
+      this.#uses.set(
+        tenant,
+        uses.flatMap(({ from, to }) => (from <= at ? { from, to: Math.min(to, at) } : [])),
+      )
+  }
+
   /** Whose files are gone is nobody that was ever seen. */
   forget(tenant: string): void {
     this.#uses.delete(tenant)

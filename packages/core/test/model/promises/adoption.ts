@@ -13,7 +13,7 @@ export const adoption: KeptPromise = {
   title: '6 a new process adopts every box, with its last activity at most 5 s old',
 
   watch(world, broken) {
-    const { watchers, engine, strangers, clock } = world
+    const { watchers, engine, strangers, clock, callers } = world
     let crashedAt = Number.POSITIVE_INFINITY
     watchers.crashing.push(() => {
       crashedAt = clock.monotonic()
@@ -21,6 +21,8 @@ export const adoption: KeptPromise = {
         const noted = idleOnDisk(world, tenant)
         if (noted !== undefined) inTime(tenant, noted, 'its folder says')
       }
+      // The next process cannot know better, however often it crashes.
+      callers.uses.crashed(crashedAt - LATE)
     })
     watchers.opened.push(({ pool }) => {
       for (const box of engine.boxes) {
@@ -32,7 +34,7 @@ export const adoption: KeptPromise = {
     })
     const inTime = (tenant: string, idle: number, says: string): void => {
       const now = clock.monotonic()
-      const last = world.callers.uses.lastUntil(tenant, Math.min(now, crashedAt) - LATE)
+      const last = callers.uses.lastUntil(tenant, Math.min(now, crashedAt) - LATE)
       if (last !== undefined && idle > now - last + EXACT)
         broken(`${tenant} was used ${now - last} ms ago, and ${says} ${idle} ms`)
     }
