@@ -154,7 +154,7 @@ export const MUTATIONS = [
     'a call without a clear answer makes the pool ask the engine',
     {
       file: 'sleep.ts',
-      from: '    tenant.knownIn = -1\n    if (isTenantBoxError',
+      from: '    tenant.doubt()\n    if (isTenantBoxError',
       to: '    if (isTenantBoxError',
     },
   ),
@@ -164,7 +164,7 @@ export const MUTATIONS = [
     'an event that contradicts what is known is looked into',
     {
       file: 'adoption.ts',
-      from: 'if (stillSurprising?.()) tenant.knownIn = -1',
+      from: 'if (stillSurprising?.()) tenant.doubt()',
       to: '',
     },
   ),

@@ -76,7 +76,7 @@ export class Adoption {
     const { current, aside } = bySlug(records)
     const { epoch } = this.#host.engine
     for (const { ref } of records)
-      if (!this.#host.tenants.find(ref.tenant)) this.#host.tenants.meet(ref.tenant, ref.slug, 0).knownIn = -1
+      if (!this.#host.tenants.find(ref.tenant)) this.#host.tenants.meet(ref.tenant, ref.slug, 0).doubt()
     const differing: Tenant[] = []
     for (const tenant of this.#host.tenants.known()) {
       // What is under way may rest on what was known before.
@@ -86,7 +86,7 @@ export class Adoption {
         // Its slot was kept as long as it was in doubt.
         this.#host.admission.settle(tenant)
       } else {
-        tenant.knownIn = -1
+        tenant.doubt()
         differing.push(tenant)
       }
     }
@@ -108,7 +108,7 @@ export class Adoption {
     if (!tenant.serial.busy) {
       if (!surprising()) return
       // From here on nobody takes the box for running without asking.
-      tenant.knownIn = -1
+      tenant.doubt()
     }
     void this.recheck(tenant, surprising)
   }
@@ -117,7 +117,7 @@ export class Adoption {
   async recheck(tenant: Tenant, stillSurprising?: () => boolean): Promise<void> {
     try {
       await tenant.serial.run(async () => {
-        if (stillSurprising?.()) tenant.knownIn = -1
+        if (stillSurprising?.()) tenant.doubt()
         await this.#host.reconciler.refresh(tenant)
       })
       if (isLive(tenant.state)) this.#host.admission.occupy(tenant)
@@ -147,7 +147,7 @@ export class Adoption {
         const record = await driver.inspect(old)
         if (!record?.aside) return
         // The new one may have been made unheard.
-        tenant.knownIn = -1
+        tenant.doubt()
         await reconciler.refresh(tenant)
         const { life, leases } = tenant
         const successor = tenant.box?.id === old.id ? undefined : tenant.box
@@ -169,7 +169,7 @@ export class Adoption {
   }
 
   #failed(code: WarningCode, what: string, tenant: Tenant, cause: unknown): void {
-    tenant.knownIn = -1
+    tenant.doubt()
     // Nobody is left to follow anything.
     if (isTenantBoxError(cause, 'POOL_CLOSED')) return
     const message = `Tenant ${JSON.stringify(tenant.id)}: ${what}. ${toMessage(cause)}`

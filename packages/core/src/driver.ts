@@ -172,8 +172,9 @@ export interface LogsRequest {
  *
  * `start`, `pause`, `resume`, `stop`, `remove`, `setAside` and `restore` are idempotent: what matters is the state
  * afterwards, so an engine's "already so" is success and a removal in progress is waited out. On a box that is gone,
- * `stop` and `remove` succeed; the others throw `START_FAILED`. An engine that cannot be reached, or does not answer
- * in time, is `ENGINE_UNAVAILABLE`.
+ * `stop` and `remove` succeed; the others throw `START_FAILED`. An engine that cannot be reached, does not answer in
+ * time or can work for nobody is `ENGINE_UNAVAILABLE`, upon which the pool connects anew for all tenants. One that
+ * refuses something for one box is there: `START_FAILED`, whatever the call.
  */
 export interface Driver {
   readonly name: string
@@ -189,7 +190,8 @@ export interface Driver {
   watch(options: { signal: AbortSignal }): Promise<AsyncIterable<DriverEvent>>
   /**
    * Every box of this pool, in any state, also those set aside. Of a stopped one, when it lived and how that ended may
-   * be left out (`startedAt` 0, no `exit`), where an engine would have to be asked about each.
+   * be left out (`startedAt` 0, no `exit`), where an engine would have to be asked about each; so may be the time of a
+   * live one of which the engine refuses to tell it.
    */
   list(options?: DriverCall): Promise<readonly BoxRecord[]>
   /** Undefined only when the engine says that there is no such box. */

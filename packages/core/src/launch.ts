@@ -144,7 +144,7 @@ export class Launcher {
       tenant.transition('stopped', 'demand')
     } catch (error) {
       // It may have been made all the same: the next wake asks.
-      tenant.knownIn = -1
+      tenant.doubt()
       tenant.transition('absent', 'demand')
       throw error
     }
@@ -238,14 +238,14 @@ export class Launcher {
     const { reconciler, clock } = this.#host
     const gaveUp = signal.aborted
     if (isTenantBoxError(cause, 'ENGINE_UNAVAILABLE')) {
-      tenant.knownIn = -1
+      tenant.doubt()
       tenant.endLife('engine')
       tenant.transition('stopped', 'engine')
       return cause
     }
     const exit = gaveUp ? undefined : await reconciler.exitOf(box, watch.exit)
     // A start that failed may have worked all the same.
-    if (phase === 'start') tenant.knownIn = -1
+    if (phase === 'start') tenant.doubt()
     if (watch.exit || !tenant.life) {
       const reason = watch.exit?.oom ? 'oom' : 'exited'
       tenant.endLife(reason, exit)

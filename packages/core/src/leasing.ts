@@ -154,7 +154,7 @@ export class Leasing implements BoxHost {
     if (life.end) return
     if (isTenantBoxError(error, 'AGENT_FAILED') && !error.details.sent) {
       life.ready = false
-      life.tenant.knownIn = -1
+      life.tenant.doubt()
     }
     // A request's body may come from another tenant's agent, and fail as that does.
     const missed = isTenantBoxError(error, 'TIMEOUT') && error.tenant === life.tenantId

@@ -182,7 +182,11 @@ export class TenantPool implements AsyncDisposable {
     await runtime.reaper.reap()
   }
 
-  /** Freezes a running box; one that sleeps already stays as it is. @throws TenantBoxError `BUSY` */
+  /**
+   * Freezes a running box; one that sleeps already stays as it is.
+   *
+   * @throws TenantBoxError `BUSY`; `START_FAILED` when the engine refuses, here and in `stop`, `remove` and `refresh`
+   */
   async pause(tenant: string, options: SleepOptions = {}): Promise<void> {
     const { driver } = this.#options
     if (!driver.supports.pause)

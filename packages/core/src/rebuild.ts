@@ -53,7 +53,7 @@ export class Rebuilder {
       tenant.box = undefined
       tenant.transition('absent', 'drift')
     } catch (error) {
-      tenant.knownIn = -1
+      tenant.doubt()
       tenant.transition('stopped', 'drift')
       throw error
     }
@@ -94,7 +94,7 @@ export class Rebuilder {
       tenant.drifted = true
       tenant.transition('stopped', 'drift')
     } catch (error) {
-      tenant.knownIn = -1
+      tenant.doubt()
       if (tenant.state === 'removing') tenant.transition('stopped', 'drift')
       throw error
     }

@@ -21,7 +21,7 @@ import type { PoolLock } from './pool-lock.js'
 import { isBusy } from './readiness.js'
 import { Reaper } from './reaper.js'
 import { Reconciler } from './reconcile.js'
-import { putAway } from './shutdown.js'
+import { endAll, putAway } from './shutdown.js'
 import { Sleeper } from './sleep.js'
 import type { BoxLease, Life, Tenant, TenantHost } from './tenant.js'
 import type { TenantBox } from './tenant-box.js'
@@ -304,22 +304,21 @@ export class Runtime implements TenantHost, MailboxFolders {
     this.reaper.close()
     this.sleeper.close(reason)
     this.admission.close()
-    try {
-      await this.disk.quiesce()
-      await putAway(this, reason, boxes, drainMs)
-      await this.engine.close(reason)
+    await endAll([
+      () => this.disk.quiesce(),
+      () => putAway(this, reason, boxes, drainMs),
+      () => this.engine.close(reason),
       // What the last events set off is brought to its end while there is a driver to ask.
-      await Promise.all([...this.tenants.known()].map((tenant) => tenant.serial.run(async () => undefined)))
-      await this.gateway.closeAll()
-      await Promise.all([...this.tenants.known()].map(({ life }) => life?.transport.close(reason)))
-      await this.#activity.close()
-      await this.driver.close()
-      await this.disk.close()
-      await this.dirs.trash.close(reason)
-    } finally {
-      // Whatever went wrong before, the next owner must be able to take over.
-      await this.#opened.lock.release()
-    }
+      () => Promise.all([...this.tenants.known()].map((tenant) => tenant.serial.run(async () => undefined))),
+      () => this.gateway.closeAll(),
+      () => Promise.all([...this.tenants.known()].map(({ life }) => life?.transport.close(reason))),
+      () => this.#activity.close(),
+      () => this.driver.close(),
+      () => this.disk.close(),
+      () => this.dirs.trash.close(reason),
+      // The next owner must be able to take over.
+      () => this.#opened.lock.release(),
+    ])
   }
 
   counts(): { known: number; running: number; paused: number; leased: number; queued: number } {

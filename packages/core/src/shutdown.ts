@@ -31,6 +31,18 @@ export async function putAway(
   await Promise.all(tenants.map((tenant) => leave(host, tenant, boxes)))
 }
 
+/** Ends one thing after the other, whatever becomes of those before it. @throws the first failure */
+export async function endAll(steps: readonly (() => Promise<unknown>)[]): Promise<void> {
+  const failures: unknown[] = []
+  for (const step of steps)
+    try {
+      await step()
+    } catch (error) {
+      failures.push(error)
+    }
+  if (failures.length > 0) throw failures[0]
+}
+
 async function drain(host: ShutdownHost, ms: number): Promise<void> {
   const leased = [...host.tenants.known()].filter((tenant) => tenant.leases > 0)
   if (ms === 0 || leased.length === 0) return

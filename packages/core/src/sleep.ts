@@ -271,7 +271,7 @@ export class Sleeper {
 
   /** A call that failed may have worked: the engine must be asked before anything else is done. */
   #uncertain(tenant: Tenant, error: unknown): void {
-    tenant.knownIn = -1
+    tenant.doubt()
     if (isTenantBoxError(error, 'ENGINE_UNAVAILABLE')) this.#host.engine.lost(error)
   }
 }

@@ -180,6 +180,11 @@ export class Tenant implements IdleEntry {
     return this.demand > 0 || this.leases > 0
   }
 
+  /** What is known of it counts no more: the engine must be asked first. */
+  doubt(): void {
+    this.knownIn = -1
+  }
+
   /** Whether a call that changes its box had no clear answer, and the engine was not asked since: it may well live. */
   get inDoubt(): boolean {
     return this.box !== undefined && this.knownIn === -1

@@ -113,7 +113,7 @@ export class Waker {
       await driver.resume(box)
       tenant.transition('running', 'demand')
     } catch (error) {
-      tenant.knownIn = -1
+      tenant.doubt()
       if (isTenantBoxError(error, 'ENGINE_UNAVAILABLE')) engine.lost(error)
       tenant.transition('paused', 'demand')
       throw error

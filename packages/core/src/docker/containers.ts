@@ -1,10 +1,13 @@
 import type Docker from 'dockerode'
 import type { BoxExit, BoxRecord, BoxRef, DriverCall, PoolIdentity } from '../driver.js'
-import type { TenantBoxError } from '../errors.js'
+import type { ErrorDetails, TenantBoxError } from '../errors.js'
+import { toMessage } from '../text.js'
 import type { Engine } from './engine.js'
 import { refusalOf } from './engine-failure.js'
 import { toRecord } from './records.js'
 import { startFailed } from './start-failed.js'
+
+type Phase = ErrorDetails['START_FAILED']['phase']
 
 /** The engine said no, and why; `error` is that for whoever cannot live with it. */
 export interface Refused {
@@ -27,7 +30,7 @@ export class Containers {
   async inspect(idOrName: string, { signal }: DriverCall): Promise<Docker.ContainerInspectInfo | undefined> {
     try {
       return await this.engine.call(
-        'inspect a container',
+        `inspect container ${idOrName}`,
         (client, abortSignal) => client.getContainer(idOrName).inspect({ abortSignal }),
         { signal },
       )
@@ -80,14 +83,27 @@ export function whose({ tenant }: Pick<BoxRef, 'tenant'>): string {
   return `tenant ${JSON.stringify(tenant)}`
 }
 
+/**
+ * Work for one box. What the engine refuses, and nobody knew how to live with, is that box's failure: an engine that says
+ * no is there, and all the others have it.
+ */
+export async function forBox<T>(tenant: string | undefined, phase: Phase, work: Promise<T>): Promise<T> {
+  try {
+    return await work
+  } catch (error) {
+    const refusal = refusalOf(error)
+    if (!refusal) throw error
+    const said = toMessage(error)
+    const message = tenant === undefined ? said : `For ${whose({ tenant })}: ${said}`
+    throw startFailed(phase, message, {}, { tenant, cause: refusal })
+  }
+}
+
 /** A box cannot do what was asked of it. */
 export function boxFailed(
   ref: Pick<BoxRef, 'tenant'>,
   what: string,
-  {
-    phase,
-    ...exit
-  }: Partial<BoxExit> & { phase: 'create' | 'start' | 'ready'; lastLogs?: readonly string[] },
+  { phase, ...exit }: Partial<BoxExit> & { phase: Phase; lastLogs?: readonly string[] },
   cause?: unknown,
 ): TenantBoxError<'START_FAILED'> {
   return startFailed(phase, `The box of ${whose(ref)} ${what}`, exit, { tenant: ref.tenant, cause })

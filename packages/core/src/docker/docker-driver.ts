@@ -22,9 +22,10 @@ import type {
 import { TenantBoxError } from '../errors.js'
 import { dialUnixSocket } from '../unix-socket.js'
 import { AGENT_SOCKET, WORKSPACE } from './box-config.js'
-import { boxFailed, boxGone, Containers } from './containers.js'
+import { boxFailed, boxGone, Containers, forBox } from './containers.js'
 import { Creation } from './creation.js'
 import { Engine } from './engine.js'
+import { refusalOf } from './engine-failure.js'
 import { watchBoxes, watchImages } from './events.js'
 import { spawnInBox } from './exec.js'
 import { ImageAccounts } from './image-accounts.js'
@@ -42,7 +43,7 @@ import {
   type Probed,
   probe,
 } from './probes.js'
-import { stoppedRecord } from './records.js'
+import { isStopped, listedRecord } from './records.js'
 import { readStats } from './stats.js'
 
 /** Live boxes asked about at the same time when all are listed. */
@@ -132,59 +133,65 @@ export class DockerDriver implements Driver {
       options,
     )
     const limit = pLimit(INSPECTED_AT_ONCE)
-    const records = await limit.map(
-      found,
-      (listed) =>
-        stoppedRecord(pool, listed) ?? containers.record({ id: listed.Id, tenant: '', slug: '' }, options),
-    )
+    const records = await limit.map(found, async (listed) => {
+      const record = listedRecord(pool, listed)
+      if (record && isStopped(listed)) return record
+      try {
+        return await containers.record({ id: listed.Id, tenant: '', slug: '' }, options)
+      } catch (error) {
+        // One that the engine tells no more of keeps nobody from the others.
+        if (refusalOf(error)) return record
+        throw error
+      }
+    })
     return records.filter((record) => record !== undefined)
   }
 
   inspect(ref: BoxRef, options: DriverCall = {}): Promise<BoxRecord | undefined> {
-    return this.#opened.containers.record(ref, options)
+    return forBox(ref.tenant, 'start', this.#opened.containers.record(ref, options))
   }
 
   find(slug: string, options: DriverCall = {}): Promise<BoxRecord | undefined> {
-    return this.#opened.creation.find(slug, options)
+    return forBox(undefined, 'create', this.#opened.creation.find(slug, options))
   }
 
   async prepare(
     { image }: ResolvedBoxSpec,
     { onPull, ...options }: DriverCall & { onPull?: ((progress: PullProgress) => void) | undefined } = {},
   ): Promise<{ image: string }> {
-    return { image: await this.#opened.images.prepare(image, options, onPull) }
+    return { image: await forBox(undefined, 'pull', this.#opened.images.prepare(image, options, onPull)) }
   }
 
   create(identity: BoxIdentity, spec: ResolvedBoxSpec, options: DriverCall = {}): Promise<BoxRef> {
-    return this.#opened.creation.create(identity, spec, options)
+    return forBox(identity.tenant, 'create', this.#opened.creation.create(identity, spec, options))
   }
 
   setAside(ref: BoxRef, options: DriverCall = {}): Promise<void> {
-    return this.#opened.lifecycle.setAside(ref, options)
+    return forBox(ref.tenant, 'create', this.#opened.lifecycle.setAside(ref, options))
   }
 
   restore(ref: BoxRef, options: DriverCall = {}): Promise<void> {
-    return this.#opened.lifecycle.restore(ref, options)
+    return forBox(ref.tenant, 'create', this.#opened.lifecycle.restore(ref, options))
   }
 
   start(ref: BoxRef, options: DriverCall = {}): Promise<{ startedAt: number; already: boolean }> {
-    return this.#opened.lifecycle.start(ref, options)
+    return forBox(ref.tenant, 'start', this.#opened.lifecycle.start(ref, options))
   }
 
   pause(ref: BoxRef, options: DriverCall = {}): Promise<void> {
-    return this.#opened.lifecycle.pause(ref, options)
+    return forBox(ref.tenant, 'start', this.#opened.lifecycle.pause(ref, options))
   }
 
   resume(ref: BoxRef, options: DriverCall = {}): Promise<void> {
-    return this.#opened.lifecycle.resume(ref, options)
+    return forBox(ref.tenant, 'start', this.#opened.lifecycle.resume(ref, options))
   }
 
   stop(ref: BoxRef, options: DriverCall & { graceMs: number }): Promise<void> {
-    return this.#opened.lifecycle.stop(ref, options)
+    return forBox(ref.tenant, 'start', this.#opened.lifecycle.stop(ref, options))
   }
 
   remove(ref: BoxRef, options: DriverCall = {}): Promise<void> {
-    return this.#opened.lifecycle.remove(ref, options)
+    return forBox(ref.tenant, 'start', this.#opened.lifecycle.remove(ref, options))
   }
 
   spawn(ref: BoxRef, request: SpawnRequest, options: DriverCall = {}): Promise<BoxProcess> {
@@ -201,11 +208,11 @@ export class DockerDriver implements Driver {
   }
 
   stats(ref: BoxRef, options: DriverCall = {}): Promise<BoxStats> {
-    return readStats(this.#engine, ref, options)
+    return forBox(ref.tenant, 'ready', readStats(this.#engine, ref, options))
   }
 
   async health(ref: BoxRef, options: DriverCall = {}): Promise<'starting' | 'healthy' | 'unhealthy'> {
-    const container = await this.#opened.containers.inspect(ref.id, options)
+    const container = await forBox(ref.tenant, 'ready', this.#opened.containers.inspect(ref.id, options))
     if (!container) throw boxGone(ref)
     const status = container.State.Health?.Status
     if (status === 'starting' || status === 'healthy' || status === 'unhealthy') return status
@@ -223,7 +230,7 @@ export class DockerDriver implements Driver {
     const { pool, containers } = this.#opened
     if (port === undefined)
       return dialUnixSocket(join(pool.dataDir, ref.slug, 'run'), AGENT_SOCKET, { signal })
-    const container = await containers.inspect(ref.id, { signal })
+    const container = await forBox(ref.tenant, 'ready', containers.inspect(ref.id, { signal }))
     if (!container) throw boxGone(ref)
     const published = container.NetworkSettings.Ports?.[`${port}/tcp`]?.[0]?.HostPort
     if (published === undefined) throw boxFailed(ref, `publishes no port ${port}.`, { phase: 'ready' })

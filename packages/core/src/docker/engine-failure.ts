@@ -16,6 +16,11 @@ export class Unanswered extends Error {
   }
 }
 
+/** By these a proxy before the engine says that it is not there; the engine itself, that what it rests on is not. */
+const UNABLE: ReadonlySet<number> = new Set([502, 503, 504])
+/** What containerd says, or the engine of it, while it is away: with any status, and of every box alike. */
+const CONTAINERD_AWAY = /: unavailable$/
+
 /** The engine understood, and said no. */
 export class EngineRefusal extends Error {
   override readonly name = 'EngineRefusal'
@@ -28,8 +33,14 @@ export class EngineRefusal extends Error {
   }
 }
 
-/** The engine's refusal, if that is what a failed call failed with. */
+/** The engine's refusal, if that is what a failed call failed with, and not that it can work for nobody just now. */
 export function refusalOf(error: unknown): EngineRefusal | undefined {
+  const answer = answerOf(error)
+  return answer && !UNABLE.has(answer.status) && !CONTAINERD_AWAY.test(answer.message) ? answer : undefined
+}
+
+/** The same for calls that the engine passes on, whose answer says nothing of the engine. */
+export function answerOf(error: unknown): EngineRefusal | undefined {
   return isTenantBoxError(error) && error.cause instanceof EngineRefusal ? error.cause : undefined
 }
 

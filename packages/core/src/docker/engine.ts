@@ -57,7 +57,8 @@ export class Engine {
    * One call. When the answer is a stream, deadline and signal hold until it is there. `operation` completes "The engine
    * did not ...".
    *
-   * @throws TenantBoxError `ENGINE_UNAVAILABLE`, also when the engine refused: see `refusalOf`; or the signal's reason
+   * @throws TenantBoxError `ENGINE_UNAVAILABLE`, also when the engine refused: see `refusalOf` and `forBox`; or the
+   * signal's reason
    */
   async call<T>(
     operation: string,

@@ -5,7 +5,7 @@ import { PassThrough, Writable } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import type Docker from 'dockerode'
 import type { BoxProcess, BoxRef, DriverCall, SpawnRequest } from '../driver.js'
-import { boxFailed, boxGone, whose } from './containers.js'
+import { boxFailed, boxGone, forBox, whose } from './containers.js'
 import type { Engine } from './engine.js'
 import { refusalOf } from './engine-failure.js'
 import { killInBox, killOnHost, MARK } from './exec-kill.js'
@@ -104,18 +104,27 @@ class ExecProcess implements BoxProcess {
     for (const stream of [socket, this.stdin, this.stdout, this.stderr]) stream.on('error', () => undefined)
     this.exited = new Promise((resolve, reject) => {
       this.#exit = resolve
-      this.#watch(socket, tty, closing).then(resolve, reject)
+      forBox(ref.tenant, 'ready', this.#watch(socket, tty, closing)).then(resolve, reject)
     })
     this.exited.catch(() => undefined)
   }
 
   async resize(columns: number, rows: number): Promise<void> {
-    await this.#engine.call('resize a terminal', () => this.#exec.resize({ h: rows, w: columns }))
+    const resized = this.#engine.call('resize a terminal', () => this.#exec.resize({ h: rows, w: columns }))
+    await forBox(this.#ref.tenant, 'ready', resized)
   }
 
-  async kill(): Promise<void> {
+  kill(): Promise<void> {
     // Nobody may be reading what it writes, and over that the engine would hold up all that happens in its box.
     this.#killed.abort()
+    return forBox(this.#ref.tenant, 'ready', this.#kill())
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.kill()
+  }
+
+  async #kill(): Promise<void> {
     const operation = `end a process in the box of ${whose(this.#ref)}`
     const { Running, Pid } = await this.#engine.call(operation, (_, abortSignal) =>
       this.#started(abortSignal),
@@ -123,10 +132,6 @@ class ExecProcess implements BoxProcess {
     if (Running) await this.#end(Pid)
     this.#exit(await this.#engine.call(operation, (_, abortSignal) => this.#exitCode(abortSignal)))
     this.#dead = true
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.kill()
   }
 
   async #end(pid: number): Promise<void> {

@@ -3,7 +3,7 @@ import type Docker from 'dockerode'
 import { systemClock } from '../clock.js'
 import type { BoxRef, DriverCall, LogLine, LogsRequest } from '../driver.js'
 import { lastLines } from '../last-lines.js'
-import { boxFailed, boxGone, type Containers } from './containers.js'
+import { boxFailed, boxGone, type Containers, forBox } from './containers.js'
 import { refusalOf } from './engine-failure.js'
 import { type Piece, pieces } from './multiplexed.js'
 import { toMillis } from './records.js'
@@ -44,7 +44,7 @@ export class Logs {
 
   /** The first millisecond after it; undefined in a box's first life. */
   async #endOfLastLife(ref: BoxRef, options: DriverCall): Promise<number | undefined> {
-    const container = await this.#containers.inspect(ref.id, options)
+    const container = await forBox(ref.tenant, 'start', this.#containers.inspect(ref.id, options))
     if (!container) throw boxGone(ref)
     const finishedAt = toMillis(container.State.FinishedAt)
     return finishedAt === 0 ? undefined : finishedAt + 1

@@ -1,7 +1,7 @@
 import type { PullProgress } from '../driver.js'
 import type { TenantBoxError } from '../errors.js'
 import type { Engine } from './engine.js'
-import { refusalOf } from './engine-failure.js'
+import { answerOf } from './engine-failure.js'
 import { jsonLines } from './json-lines.js'
 import type { RegistryAuth } from './options.js'
 import { startFailed } from './start-failed.js'
@@ -45,7 +45,8 @@ export async function pull(engine: Engine, request: PullRequest, signal: AbortSi
     }
     request.onProgress(tally.finished())
   } catch (error) {
-    const refusal = refusalOf(error)
+    // Whatever its status: that may be the registry's.
+    const refusal = answerOf(error)
     throw refusal ? pullFailed(image, refusal.message) : error
   }
 }

@@ -19,19 +19,20 @@ export function toRecord(pool: PoolIdentity, container: Docker.ContainerInspectI
   }
 }
 
-/**
- * The record of a stopped box as the engine lists it, which does not tell of its last life; undefined for any other
- * container, which must be asked about.
- */
-export function stoppedRecord(pool: PoolIdentity, listed: Docker.ContainerInfo): BoxRecord | undefined {
-  if (listed.State !== 'exited' && listed.State !== 'created') return undefined
+/** Whether a listing tells enough: of a stopped box it leaves out only its last life. */
+export function isStopped(listed: Docker.ContainerInfo): boolean {
+  return listed.State === 'exited' || listed.State === 'created'
+}
+
+/** The record of a container as the engine lists it, which tells of no life; undefined when it is not this pool's. */
+export function listedRecord(pool: PoolIdentity, listed: Docker.ContainerInfo): BoxRecord | undefined {
   // A container's own name has one slash; others are what links call it.
   const name = listed.Names.find((each) => each.lastIndexOf('/') === 0)
   const owned = name === undefined ? undefined : ownedBox(pool, listed.Id, name, listed.Labels)
   return (
     owned && {
       ...owned,
-      state: 'stopped',
+      state: listed.State === 'running' || listed.State === 'paused' ? listed.State : 'stopped',
       startedAt: 0,
       spec: listed.Labels[LABELS.spec] ?? '',
       exit: undefined,

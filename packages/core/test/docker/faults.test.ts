@@ -8,11 +8,11 @@ import { Readable } from 'node:stream'
 import { docker } from '@tenantbox/core/docker'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { Engine } from '../../src/docker/engine.js'
-import { engineFailure, refusalOf } from '../../src/docker/engine-failure.js'
+import { EngineRefusal, engineFailure, refusalOf } from '../../src/docker/engine-failure.js'
 import { jsonLines } from '../../src/docker/json-lines.js'
-import { isTenantBoxError } from '../../src/errors.js'
+import { isTenantBoxError, TenantBoxError } from '../../src/errors.js'
 import { listenOnSocket, proxyEngine } from './engine-proxy.js'
-import { engine, failure, makeWorld, specOf, useToolImage } from './world.js'
+import { clientRefused, engine, failure, makeWorld, specOf, useToolImage } from './world.js'
 
 const image = useToolImage()
 const pool = { name: 'faulty', owner: 'nobody', dataDir: tmpdir() }
@@ -148,6 +148,79 @@ describe('an engine that will not do', () => {
     expect(isTenantBoxError(await failure(docker({ socketPath }).open(pool)), 'ENGINE_UNAVAILABLE')).toBe(
       true,
     )
+  })
+})
+
+describe('an engine that refuses whatever is asked about a box', () => {
+  it('is there: each call fails for that tenant alone, with the words of the engine', async () => {
+    let refusing = false
+    const client = clientRefused((request) =>
+      refusing && /\/(containers|images|exec)\/(?!json)/.test(request)
+        ? { status: 500, message: 'layer does not exist' }
+        : undefined,
+    )
+    const { driver, box, pool } = await makeWorld({ client })
+    onTestFinished(() => {
+      refusing = false
+    })
+    const ref = await box('Ann', specOf(image))
+    await driver.start(ref)
+    const child = await driver.spawn(ref, { command: ['/bin/cat'] })
+    const identity = { tenant: 'Ann', slug: ref.slug, spec: 's' }
+    const calls = [
+      () => driver.inspect(ref),
+      () => driver.create(identity, specOf('other:1')),
+      () => driver.start(ref),
+      () => driver.pause(ref),
+      () => driver.resume(ref),
+      () => driver.stop(ref, { graceMs: 0 }),
+      () => driver.setAside(ref),
+      () => driver.restore(ref),
+      () => driver.remove(ref),
+      () => driver.spawn(ref, { command: ['/bin/cat'] }),
+      () => driver.stats(ref),
+      async () => driver.health?.(ref),
+      () => driver.dial(ref, { port: 80 }),
+      () => child.kill(),
+      async () => child.resize?.(80, 25),
+      async () => {
+        for await (const _ of driver.logs(ref)) expect.fail()
+      },
+      async () => {
+        for await (const _ of driver.logs(ref, { thisLife: true })) expect.fail()
+      },
+    ]
+    refusing = true
+    for (const call of calls) {
+      const error = await failure(call())
+      if (!isTenantBoxError(error, 'START_FAILED')) throw error
+      expect(error.tenant, error.message).toBe('Ann')
+      expect(error.message).toContain('layer does not exist')
+    }
+    // Of these the driver is not told whose they are: the message names them.
+    const found = await failure(driver.find(ref.slug))
+    expect(isTenantBoxError(found, 'START_FAILED') && found.message).toContain(`tbx-${pool.name}-${ref.slug}`)
+    const prepared = await failure(driver.prepare(specOf('other:1')))
+    expect(isTenantBoxError(prepared, 'START_FAILED') && prepared.details.phase).toBe('pull')
+    expect(await driver.list()).toMatchObject([{ ref, state: 'running', startedAt: 0 }])
+    refusing = false
+    await child.kill()
+  })
+
+  it('is told from one that is away by what it says', () => {
+    const failed = (status: number, message: string) =>
+      refusalOf(
+        new TenantBoxError(
+          'ENGINE_UNAVAILABLE',
+          message,
+          { endpoint: '', hint: '' },
+          { cause: new EngineRefusal(status, message) },
+        ),
+      )?.status
+    for (const status of [400, 403, 404, 409, 500]) expect(failed(status, 'busy')).toBe(status)
+    for (const status of [502, 503, 504]) expect(failed(status, 'busy')).toBeUndefined()
+    expect(failed(500, 'connection error: desc = "connection refused": unavailable')).toBeUndefined()
+    expect(failed(500, 'the volume unavailable is unavailable: unknown')).toBe(500)
   })
 })
 

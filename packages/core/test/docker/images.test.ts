@@ -3,7 +3,7 @@ import { PullTally, splitReference } from '../../src/docker/pull.js'
 import type { PullProgress } from '../../src/driver.js'
 import { isTenantBoxError } from '../../src/errors.js'
 import { serveRegistry } from './registry.js'
-import { engine, failure, makeWorld, specOf } from './world.js'
+import { clientRefused, engine, failure, makeWorld, specOf } from './world.js'
 
 async function withRegistry(...login: Parameters<typeof serveRegistry>) {
   const registry = await serveRegistry(...login)
@@ -65,6 +65,16 @@ describe('an image that the engine lacks', () => {
     expect(String(await only)).toContain('too slow')
     registry.release()
     expect((await driver.prepare(spec)).image).toMatch(/^sha256:/)
+  })
+
+  it.each([500, 503])('fails only those who need it when a registry answers with %s', async (status) => {
+    const client = clientRefused((request) =>
+      /^POST \/images\/create/.test(request) ? { status, message: 'the registry is away' } : undefined,
+    )
+    const { driver } = await makeWorld({ client })
+    const error = await failure(driver.prepare(specOf('tenantbox-test:missing')))
+    expect(isTenantBoxError(error, 'START_FAILED') && error.details.phase).toBe('pull')
+    expect(String(error)).toContain('the registry is away')
   })
 
   it('is pulled with credentials, which no error repeats', async () => {

@@ -1,6 +1,6 @@
 import type Docker from 'dockerode'
 import { describe, expect, it } from 'vitest'
-import { stoppedRecord } from '../../src/docker/records.js'
+import { isStopped, listedRecord } from '../../src/docker/records.js'
 
 const POOL = { name: 'app', owner: 'o1', dataDir: '/data' }
 
@@ -21,28 +21,33 @@ function listed(over: Partial<Docker.ContainerInfo>): Docker.ContainerInfo {
 
 describe('what a listing tells of a box', () => {
   it.each(['created', 'exited'])('is enough of one that is %s', (State) => {
-    expect(stoppedRecord(POOL, listed({ State }))).toEqual({
+    expect(isStopped(listed({ State }))).toBe(true)
+    expect(listedRecord(POOL, listed({ State }))).toEqual({
       ref: { id: 'c1', tenant: 'ann', slug: 'ann' },
       aside: false,
       state: 'stopped',
       startedAt: 0,
       spec: 's1',
     })
-    expect(stoppedRecord(POOL, listed({ State, Names: ['/tbx-app-ann.aside'] }))?.aside).toBe(true)
+    expect(listedRecord(POOL, listed({ State, Names: ['/tbx-app-ann.aside'] }))?.aside).toBe(true)
   })
 
-  it.each(['running', 'paused', 'restarting', 'removing', 'dead'])(
-    'is not enough of one that is %s',
-    (State) => {
-      expect(stoppedRecord(POOL, listed({ State }))).toBeUndefined()
-    },
-  )
+  it.each([
+    ['running', 'running'],
+    ['paused', 'paused'],
+    ['restarting', 'stopped'],
+    ['removing', 'stopped'],
+    ['dead', 'stopped'],
+  ])('is not enough of one that is %s, unless there is no more to be had', (State, state) => {
+    expect(isStopped(listed({ State }))).toBe(false)
+    expect(listedRecord(POOL, listed({ State }))).toMatchObject({ state, startedAt: 0, spec: 's1' })
+  })
 
   it.each([
     ['without a name', { Names: [] }],
     ['with another name', { Names: ['/tbx-app-bob'] }],
     ['without our labels', { Labels: {} }],
   ])('is not enough of one %s', (_, over) => {
-    expect(stoppedRecord(POOL, listed(over))).toBeUndefined()
+    expect(listedRecord(POOL, listed(over))).toBeUndefined()
   })
 })

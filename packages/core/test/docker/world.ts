@@ -116,15 +116,29 @@ export function clientFromElsewhere(): Docker {
 
 /** A client whose first start is refused as by an engine that was killed in the middle of an earlier one. */
 export function clientWithHalfStarted(): Docker {
+  let starts = 0
+  return clientRefused((request) => {
+    const id = /^POST \/containers\/(\w+)\/start/.exec(request)?.[1]
+    return id && ++starts === 1 ? { status: 409, message: `task ${id}: already exists` } : undefined
+  })
+}
+
+/** What an engine says no with. */
+export interface Refusal {
+  readonly status: number
+  readonly message: string
+}
+
+/** A client whose requests, such as `POST /containers/<id>/stop`, are refused as `refuse` says, and else reach the engine. */
+export function clientRefused(refuse: (request: string) => Refusal | undefined): Docker {
   const client = new Docker()
   const { modem } = client
   const dial: Docker['modem']['dial'] = modem.dial.bind(modem)
-  let starts = 0
   client.modem.dial = (options, callback) => {
-    const id = /^\/containers\/(\w+)\/start/.exec(options.path ?? '')?.[1]
-    if (!id || ++starts > 1) return dial(options, callback)
-    const message = `task ${id}: already exists`
-    callback?.(Object.assign(new Error(message), { statusCode: 409, json: { message } }), null)
+    const refusal = refuse(`${options.method} ${options.path}`)
+    if (!refusal) return dial(options, callback)
+    const { status, message } = refusal
+    callback?.(Object.assign(new Error(message), { statusCode: status, json: { message } }), null)
   }
   return client
 }

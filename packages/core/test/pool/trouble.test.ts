@@ -1,6 +1,9 @@
-import { describe, expect, it } from 'vitest'
-import { TenantBoxError } from '../../src/index.js'
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, it, vi } from 'vitest'
+import { TenantBoxError, TenantPool } from '../../src/index.js'
 import { testClock } from '../../src/testing/index.js'
+import { makeDeepTree } from '../disk/trees.js'
 import { passTimeUntil } from '../pass-time.js'
 import { failure, next, of, path, setup } from './helpers.js'
 
@@ -89,6 +92,24 @@ describe('a start that fails', () => {
     expect(of(events, 'warning')).toMatchObject([{ code: 'START_NOT_UNDONE', cause: { message: 'stuck' } }])
     await pool.start()
   })
+})
+
+describe('a close that fails', () => {
+  it('says so, and lets go of all the rest', async () => {
+    const { engine, dataDir, again } = await setup()
+    const driver = engine.driver()
+    driver.close = () => Promise.reject(new Error('stuck'))
+    const pool = new TenantPool({ name: 'test', driver, dataDir, box: { image: 'agent:1' } })
+    await pool.ensure('a')
+    makeDeepTree(join(dataDir, 'a', 'workspace'), 3_000)
+    const removed = failure(pool.remove('a', { data: 'delete' }), 'POOL_CLOSED')
+    const trash = join(dataDir, '.tenantbox', 'trash')
+    await vi.waitFor(async () => expect(await readdir(trash)).toHaveLength(1))
+    await expect(pool.close()).rejects.toThrow('stuck')
+    // The trash is the next owner's, and the lock is free.
+    await removed
+    await again().start()
+  }, 60_000)
 })
 
 describe('an engine that goes away', () => {
