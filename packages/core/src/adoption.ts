@@ -142,20 +142,12 @@ export class Adoption {
     const tenant = this.#host.tenants.find(old.tenant)
     if (!tenant) return
     await tenant.serial.run(async () => {
-      const { driver, engine, reconciler } = this.#host
       try {
-        const record = await driver.inspect(old)
-        if (!record?.aside) return
-        // The new one may have been made unheard.
-        tenant.doubt()
-        await reconciler.refresh(tenant)
-        const { life, leases } = tenant
-        const successor = tenant.box?.id === old.id ? undefined : tenant.box
-        if (successor && (life?.ready || leases > 0)) return await driver.remove(old)
-        if (successor) await this.#removeSuccessor(tenant, successor)
-        await driver.restore(old)
-        await reconciler.apply(tenant, { ...record, aside: false }, 'adopted', engine.epoch)
-        tenant.drifted = true
+        await this.#chooseBox(tenant, old).catch((error: unknown) => {
+          // A successor that the engine was still making may have come to the name just now.
+          if (!isTenantBoxError(error, 'START_FAILED')) throw error
+          return this.#chooseBox(tenant, old)
+        })
       } catch (cause) {
         this.#failed(
           'REBUILD_NOT_ENDED',
@@ -166,6 +158,22 @@ export class Adoption {
       }
     })
     this.#host.place(tenant)
+  }
+
+  /** What an earlier process has asked for, the engine may do only now: what was listed does not count. */
+  async #chooseBox(tenant: Tenant, old: BoxRef): Promise<void> {
+    const { driver, engine, reconciler } = this.#host
+    const record = await driver.inspect(old)
+    tenant.doubt()
+    await reconciler.refresh(tenant)
+    if (!record?.aside) return
+    const { life, leases } = tenant
+    const successor = tenant.box?.id === old.id ? undefined : tenant.box
+    if (successor && (life?.ready || leases > 0)) return driver.remove(old)
+    if (successor) await this.#removeSuccessor(tenant, successor)
+    await driver.restore(old)
+    await reconciler.apply(tenant, { ...record, aside: false }, 'adopted', engine.epoch)
+    tenant.drifted = true
   }
 
   #failed(code: WarningCode, what: string, tenant: Tenant, cause: unknown): void {

@@ -89,4 +89,27 @@ describe('IdleQueue', () => {
       { numRuns: 500 },
     )
   })
+
+  it('looks only at the first of each duration, and at those who are due', () => {
+    const looked = new Set<number>()
+    const entry = (name: number, lastActive: number): IdleEntry => ({
+      get lastActive() {
+        looked.add(name)
+        return lastActive
+      },
+      set lastActive(at) {
+        lastActive = at
+      },
+      idleLink: undefined,
+    })
+    const queue = new IdleQueue()
+    for (let name = 0; name < 100_000; name++)
+      queue.add(entry(name, name), name % 2 === 0 ? 100_000 : 200_000)
+    looked.clear()
+    expect(queue.takeDue(99_999)).toEqual([])
+    expect(queue.nextDeadline()).toBe(100_000)
+    expect([...looked]).toEqual([0, 1])
+    expect(queue.takeDue(100_002)).toHaveLength(2)
+    expect([...looked]).toEqual([0, 1, 2, 4])
+  })
 })

@@ -14,7 +14,7 @@ import { boxFailed, type Containers } from './containers.js'
 import { type EngineRefusal, refusalOf } from './engine-failure.js'
 import type { ImageAccounts } from './image-accounts.js'
 import type { Images } from './images.js'
-import { type Lifecycle, whyNotStarted } from './lifecycle.js'
+import { type Lifecycle, RESERVED_ATTEMPTS, RESERVED_PAUSE_MS, whyNotStarted } from './lifecycle.js'
 import type { Networks } from './networks.js'
 import type { ResolvedDockerOptions } from './options.js'
 import { type Probed, withoutEngineGroup } from './probes.js'
@@ -29,10 +29,6 @@ interface CreationHost {
   readonly options: ResolvedDockerOptions
   readonly probed: Probed
 }
-
-/** How often, and after which pause, a name that is taken by nothing that can be seen is tried again: for 10 s. */
-const MOST_ATTEMPTS = 200
-const RESERVED_PAUSE_MS = 50
 
 /** Makes boxes, and finds the one that has a tenant's name. */
 export class Creation {
@@ -66,7 +62,7 @@ export class Creation {
         { phase: 'create' },
       )
     const name = boxName(containers.pool.name, identity.slug)
-    for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt++) {
+    for (let attempt = 0; attempt < RESERVED_ATTEMPTS; attempt++) {
       const made = await this.#make(name, plan, options)
       if (made !== undefined) return this.#checkFolders(refTo(made, identity), plan, options)
       // The name is taken: by a removal under way, an earlier try of ours that went through, or a stranger.

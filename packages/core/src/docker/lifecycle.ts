@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises'
 import type { BoxRef, DriverCall } from '../driver.js'
 import type { TenantBoxError } from '../errors.js'
 import { asideName, boxName } from '../identity.js'
@@ -8,6 +9,9 @@ import { boxState, type ContainerState, exitOf, isBeingRemoved, toMillis } from 
 
 /** How often a removal is asked for before the engine's refusal counts. */
 const REMOVALS = 3
+/** How often, and after which pause, a name that is taken by nothing that can be seen is tried again: for 10 s. */
+export const RESERVED_ATTEMPTS = 200
+export const RESERVED_PAUSE_MS = 50
 const NOT_EXECUTABLE = 126
 const NOT_FOUND = 127
 const COMMAND_NOT_RUN: ReadonlySet<number> = new Set([NOT_EXECUTABLE, NOT_FOUND])
@@ -109,22 +113,31 @@ export class Lifecycle {
   }
 
   async #rename(ref: BoxRef, name: string, options: DriverCall): Promise<void> {
-    const refusal = await this.#containers.attempt(
-      'rename a box',
-      ref,
-      (container, abortSignal) => container.rename({ name, abortSignal }),
-      options,
-    )
-    if (!refusal) return
-    const container = await this.#containers.inspect(ref.id, options)
-    if (!container) throw boxGone(ref)
-    if (container.Name === `/${name}`) return
-    throw boxFailed(
-      ref,
-      `cannot be renamed to ${name}: ${refusal.message}. Remove what has that name at the engine.`,
-      { phase: 'create' },
-      refusal.error,
-    )
+    for (let attempt = 1; ; attempt++) {
+      const refusal = await this.#containers.attempt(
+        'rename a box',
+        ref,
+        (container, abortSignal) => container.rename({ name, abortSignal }),
+        options,
+      )
+      if (!refusal) return
+      const container = await this.#containers.inspect(ref.id, options)
+      if (!container) throw boxGone(ref)
+      if (container.Name === `/${name}`) return
+      if (!(await this.#isReserved(name, refusal, options)) || attempt === RESERVED_ATTEMPTS)
+        throw boxFailed(
+          ref,
+          `cannot be renamed to ${name}: ${refusal.message}. Remove what has that name at the engine.`,
+          { phase: 'create' },
+          refusal.error,
+        )
+      await setTimeout(RESERVED_PAUSE_MS, undefined, { signal: options.signal })
+    }
+  }
+
+  /** Whether a name is taken by a box that is just being made: the engine shows it later. */
+  async #isReserved(name: string, { status }: Refused, options: DriverCall): Promise<boolean> {
+    return status === 409 && !(await this.#containers.inspect(name, options))
   }
 
   /** Undefined when the box is gone, or as good as gone. */

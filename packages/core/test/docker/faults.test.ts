@@ -6,10 +6,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { docker } from '@tenantbox/core/docker'
+import Docker from 'dockerode'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { Containers } from '../../src/docker/containers.js'
 import { Engine } from '../../src/docker/engine.js'
 import { EngineRefusal, engineFailure, refusalOf } from '../../src/docker/engine-failure.js'
 import { jsonLines } from '../../src/docker/json-lines.js'
+import { Lifecycle } from '../../src/docker/lifecycle.js'
+import { Logs } from '../../src/docker/logs.js'
 import { isTenantBoxError, TenantBoxError } from '../../src/errors.js'
 import { listenOnSocket, proxyEngine } from './engine-proxy.js'
 import { clientRefused, engine, failure, makeWorld, specOf, useToolImage } from './world.js'
@@ -275,6 +279,24 @@ describe('a driver', () => {
     })
     expect(left.map(({ Id }) => Id)).toEqual([container?.Id])
     expect(left.map(({ Id }) => Id)).not.toContain(leftover.id)
+  })
+})
+
+describe('a name that the engine keeps for a box which it is still making', () => {
+  it('is waited for by a box that is to have it', async () => {
+    let renames = 0
+    const server = createHttpServer((request, response) => {
+      const { pathname } = new URL(request.url ?? '', 'http://engine')
+      if (pathname === '/containers/old/rename') response.writeHead(++renames > 3 ? 204 : 409).end()
+      else if (pathname === '/containers/old/json') response.end('{"Name":"/tbx-faulty-ann.aside"}')
+      else response.writeHead(404).end()
+    })
+    onTestFinished(() => server.closeAllConnections())
+    const client = new Docker({ socketPath: await listenOnSocket(server) })
+    const containers = new Containers(new Engine(client, true, 5_000), pool)
+    const lifecycle = new Lifecycle(containers, new Logs(containers))
+    await lifecycle.restore({ id: 'old', tenant: 'ann', slug: 'ann' }, {})
+    expect(renames).toBe(4)
   })
 })
 

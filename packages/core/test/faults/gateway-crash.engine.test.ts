@@ -46,6 +46,15 @@ async function differences(pool: TenantPool, name: string): Promise<string[]> {
 
 const rebuilding = ['send', 'stop', 'renew', 'send'] as const
 const failing = ['send', 'stop', 'break', 'send'] as const
+const inRebuild = [
+  ...around('setAside', rebuilding),
+  ...around('stop', rebuilding),
+  ...around('create', rebuilding),
+  ...around('start', rebuilding),
+  ...around('dial', rebuilding, ['before']),
+  ...around('remove', rebuilding),
+]
+const inUndoing = [...around('remove', failing), ...around('restore', failing)]
 
 /** Warnings of Node itself, such as of a listener leak. */
 function nodeWarnings(): string[] {
@@ -64,17 +73,8 @@ describe('a gateway killed in the middle', () => {
     ['of resuming one', around('resume', ['send', 'pause', 'send'])],
     ['of stopping one', around('stop', ['send', 'stop'])],
     ['of removing one', around('remove', ['send', 'remove'])],
-    [
-      'of rebuilding one',
-      [
-        ...around('setAside', rebuilding),
-        ...around('create', rebuilding),
-        ...around('start', rebuilding),
-        ...around('dial', rebuilding, ['before']),
-        ...around('remove', rebuilding),
-      ],
-    ],
-    ['of undoing that', [...around('remove', failing), ...around('restore', failing)]],
+    ['of rebuilding one', inRebuild],
+    ['of undoing that', inUndoing],
   ])('%s leaves no box behind and none twice, and the next one goes on', async (_, errands) => {
     const release = new Map(
       errands.map(
@@ -107,6 +107,39 @@ describe('a gateway killed in the middle', () => {
     await expect.poll(() => lives.now()).toEqual(running)
     expect(lives.most()).toBe(1)
     expect(warnings.filter((code) => code !== 'REBUILD_FAILED')).toEqual([])
+  })
+
+  it.each([
+    ['of rebuilding a box', inRebuild],
+    ['of undoing that', inUndoing],
+  ])('%s is followed by one with yet another release, of which there is then one box', async (_, errands) => {
+    const { name, dataDir, pool } = await world(image, { box: { image, env: RELEASES.new } })
+    const warnings: string[] = []
+    pool.on('warning', ({ code }) => warnings.push(code))
+    const lives = await watchLives(name)
+    const before = await gateway({ name, dataDir, image, errands })
+    await before.kill()
+
+    await pool.start()
+    pool.update({ box: { image, env: RELEASES.newest } })
+    await Promise.all(
+      errands.map(async ({ tenant }) => {
+        let release = ''
+        // One that runs, which the engine may have come to start only now, is rebuilt when it is told to.
+        while (release !== '3') {
+          await pool.refresh(tenant)
+          const { stdout } = await pool.use(tenant, (box) => box.exec(['/bin/sh', '-c', 'echo $RELEASE']))
+          release = stdout.trim()
+        }
+        expect(await pool.send(tenant, 'what do you know?').text()).toBe(
+          [...before.said(tenant), ''].join('\n'),
+        )
+      }),
+    )
+    const running = errands.map(({ tenant }) => `/tbx-${name}-${tenant}`).sort()
+    expect(await containers(name)).toEqual(running.map((box) => ({ name: box, state: 'running' })))
+    expect(lives.most()).toBe(1)
+    expect(warnings).toEqual([])
   })
 
   it('of traffic, again and again, loses nothing that an agent has acknowledged', async () => {
