@@ -41,12 +41,7 @@ export class Launcher {
 
   constructor(host: LaunchHost) {
     this.#host = host
-    this.#rebuilder = new Rebuilder({
-      clock: host.clock,
-      driver: host.driver,
-      bringUp: (tenant, plan, phases, signal) => this.#bringUp(tenant, plan, phases, signal),
-      warn: (code, message, about) => host.warn(code, message, about),
-    })
+    this.#rebuilder = new Rebuilder(host, (...args) => this.#bringUp(...args))
   }
 
   /** Forgets which specs failed: somebody says that they are mended. */
@@ -235,7 +230,8 @@ export class Launcher {
     signal: AbortSignal,
     cause: unknown,
   ): Promise<unknown> {
-    const { reconciler, clock } = this.#host
+    const { reconciler, engine } = this.#host
+    const { epoch } = tenant.life ?? engine
     const gaveUp = signal.aborted
     if (isTenantBoxError(cause, 'ENGINE_UNAVAILABLE')) {
       tenant.doubt()
@@ -253,9 +249,7 @@ export class Launcher {
       this.#host.lives.ended(tenant)
     } else await this.#host.putDown(tenant, gaveUp ? 'requested' : 'unhealthy')
     if (!exit) return signal.reason
-    tenant.failures++
-    tenant.failedAt = clock.monotonic()
-    tenant.lastExit = exit
+    tenant.countFailure(epoch, exit)
     return startFailed(tenant, phase, exit, cause)
   }
 }

@@ -1,19 +1,22 @@
 import type { Clock } from './clock.js'
 import type { BoxRef, Driver } from './driver.js'
+import type { EngineConnection } from './engine.js'
 import { isTenantBoxError } from './errors.js'
 import type { BoxPlan, Phases } from './plan.js'
 import type { Tenant } from './tenant.js'
 import { toMessage } from './text.js'
 import type { WarningCode } from './warnings.js'
 
-/** What a rebuild needs of the launcher. */
+/** What rebuilding needs of the pool. */
 interface RebuildHost {
   readonly clock: Clock
   readonly driver: Driver
-  /** Makes the box if there is none, starts it, and waits until it is ready. */
-  bringUp(tenant: Tenant, plan: BoxPlan, phases: Phases, signal: AbortSignal): Promise<void>
+  readonly engine: Pick<EngineConnection, 'epoch'>
   warn(code: WarningCode, message: string, about: { tenant: string; cause?: unknown }): void
 }
+
+/** Makes a tenant's box if there is none, starts it, and waits until it is ready. */
+type BringUp = (tenant: Tenant, plan: BoxPlan, phases: Phases, signal: AbortSignal) => Promise<void>
 
 /** For how long no box is rebuilt to a spec that just failed. */
 const REFUSED_MS = 5 * 60_000
@@ -21,11 +24,13 @@ const REFUSED_MS = 5 * 60_000
 /** Makes boxes anew whose spec has changed. */
 export class Rebuilder {
   readonly #host: RebuildHost
+  readonly #bringUp: BringUp
   /** Specs that a rebuild failed with, and until when nobody tries them again. */
   readonly #refused = new Map<string, number>()
 
-  constructor(host: RebuildHost) {
+  constructor(host: RebuildHost, bringUp: BringUp) {
     this.#host = host
+    this.#bringUp = bringUp
   }
 
   /** Forgets which specs failed: somebody says that they are mended. */
@@ -43,7 +48,8 @@ export class Rebuilder {
 
   /** Makes the box anew, keeping the old one aside until the new one is ready. */
   async rebuild(tenant: Tenant, plan: BoxPlan, phases: Phases, signal: AbortSignal): Promise<void> {
-    const { driver, clock } = this.#host
+    const { driver, clock, engine } = this.#host
+    const { epoch } = engine
     const old = tenant.box
     const oldSpec = tenant.spec
     if (!old) throw new Error(`nothing to rebuild for ${tenant.slug}`)
@@ -60,18 +66,19 @@ export class Rebuilder {
     try {
       // Somebody may have started it since the engine was asked: never two at a time.
       await driver.stop(old, { graceMs: plan.spec.stopGraceMs })
-      await this.#host.bringUp(tenant, plan, phases, signal)
+      await this.#bringUp(tenant, plan, phases, signal)
     } catch (error) {
       await this.#undo(tenant, old, oldSpec)
       if (signal.aborted || isTenantBoxError(error, 'ENGINE_UNAVAILABLE')) throw error
-      this.#refused.set(plan.hash, clock.monotonic() + REFUSED_MS)
+      // It may well have failed with an engine that was away.
+      if (epoch === engine.epoch) this.#refused.set(plan.hash, clock.monotonic() + REFUSED_MS)
       this.#host.warn(
         'REBUILD_FAILED',
         `The new spec of tenant ${JSON.stringify(tenant.id)}'s box did not become ready; the old box goes on. ${toMessage(error)}`,
         { tenant: tenant.id, cause: error },
       )
       tenant.failures = 0
-      return this.#host.bringUp(tenant, plan, phases, signal)
+      return this.#bringUp(tenant, plan, phases, signal)
     }
     await driver.remove(old)
   }

@@ -222,18 +222,20 @@ export class Tenant implements IdleEntry {
     return this.life
   }
 
-  /**
-   * A life has ended by failing: one failure more in a row, unless it was stable before or the engine was away in it. The
-   * box may well have failed with that.
-   */
+  /** A life has ended by failing: one failure more in a row, unless it was stable before. */
   noteFailure({ since, epoch }: Life, exit: Exit): void {
+    if (this.#host.clock.monotonic() - since >= STABLE_MS) {
+      this.lastExit = exit
+      this.failures = 0
+    } else this.countFailure(epoch, exit)
+  }
+
+  /** One failure more in a row, unless the engine was away since `epoch`: the box may well have failed with that. */
+  countFailure(epoch: number, exit: Exit): void {
     this.lastExit = exit
-    const now = this.#host.clock.monotonic()
-    if (now - since >= STABLE_MS) this.failures = 0
-    else if (epoch === this.#host.epoch) {
-      this.failures++
-      this.failedAt = now
-    }
+    if (epoch !== this.#host.epoch) return
+    this.failures++
+    this.failedAt = this.#host.clock.monotonic()
   }
 
   endLife(reason: DownReason, exit?: Exit): void {

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { TenantBoxError } from '../../src/index.js'
-import { testClock } from '../../src/testing/index.js'
+import { type TestClock, testClock } from '../../src/testing/index.js'
 import { passTimeUntil } from '../pass-time.js'
-import { failure, next, of, setup } from './helpers.js'
+import { failure, next, of, type Setup, setup } from './helpers.js'
 
 describe('an engine that is away', () => {
   it.each(['pause', 'stop', 'remove', 'refresh'] as const)('is waited for by %s', async (act) => {
@@ -53,6 +53,49 @@ describe('an engine that takes its boxes along', () => {
       await passTimeUntil(died, clock)
     }
     expect((await pool.ensure('a')).state).toBe('running')
+  })
+})
+
+describe('an engine that takes boxes along in their start', () => {
+  /** Loses the engine, and the box with it, while the agent of `a` is not ready yet. */
+  async function loseInStart({ pool, engine }: Setup, clock: TestClock): Promise<void> {
+    const starting = next(pool, 'transition', ({ to }) => to === 'starting')
+    const waking = pool.ensure('a').then(() => 'awake', String)
+    await passTimeUntil(Promise.race([starting, waking]), clock)
+    await clock.advance(500)
+    const down = next(pool, 'engine', ({ state }) => state === 'down')
+    engine.down({ boxes: 'stop' })
+    await passTimeUntil(down, clock)
+    engine.up()
+    await passTimeUntil(waking, clock)
+  }
+
+  it('leaves them no worse than before, however often', async () => {
+    const clock = testClock()
+    let status = 503
+    const world = await setup({ clock }, { agent: () => new Response(null, { status }) })
+    for (let outage = 0; outage < 4; outage++) await loseInStart(world, clock)
+    status = 200
+    expect((await passTimeUntil(world.pool.ensure('a'), clock)).state).toBe('running')
+  })
+
+  it('does not turn their new release away', async () => {
+    const clock = testClock()
+    let status = 200
+    const world = await setup(
+      { clock },
+      { agent: (_, { env }) => new Response(null, { status: env.RELEASE ? status : 200 }) },
+    )
+    const { pool } = world
+    await passTimeUntil(pool.ensure('a'), clock)
+    await passTimeUntil(pool.stop('a'), clock)
+    pool.update({ box: { image: 'agent:1', env: { RELEASE: '2' } } })
+    status = 503
+    await loseInStart(world, clock)
+    status = 200
+    await passTimeUntil(pool.stop('a'), clock)
+    await passTimeUntil(pool.ensure('a'), clock)
+    expect(pool.get('a')?.drifted).toBe(false)
   })
 })
 
