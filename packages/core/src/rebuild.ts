@@ -80,7 +80,21 @@ export class Rebuilder {
       tenant.failures = 0
       return this.#bringUp(tenant, plan, phases, signal)
     }
-    await driver.remove(old)
+    await this.#removeOld(tenant, old)
+  }
+
+  /** The new box serves already, whatever becomes of the old one. */
+  async #removeOld(tenant: Tenant, old: BoxRef): Promise<void> {
+    try {
+      await this.#host.driver.remove(old)
+    } catch (cause) {
+      if (isTenantBoxError(cause, 'ENGINE_UNAVAILABLE')) throw cause
+      this.#host.warn(
+        'REBUILD_NOT_ENDED',
+        `The box that tenant ${JSON.stringify(tenant.id)} had before could not be removed, which is tried again later. ${toMessage(cause)}`,
+        { tenant: tenant.id, cause },
+      )
+    }
   }
 
   async #undo(tenant: Tenant, old: BoxRef, oldSpec: string | undefined): Promise<void> {

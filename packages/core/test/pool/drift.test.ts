@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { testClock } from '../../src/testing/index.js'
+import { passTimeUntil } from '../pass-time.js'
 import { failure, next, of, path, setup } from './helpers.js'
 
 const present = (boxes: readonly { state: string; tenant: string }[]): number =>
@@ -94,6 +95,23 @@ describe('drift', () => {
       expect(engine.maxLive('a')).toBe(1)
     },
   )
+
+  it('serves with the new box when the old one cannot be removed yet', async () => {
+    const clock = testClock()
+    const { pool, engine, events } = await setup({ clock })
+    await pool.ensure('a')
+    await pool.stop('a')
+    pool.update({ box: { image: 'agent:1', env: { NEW: '1' } } })
+    engine.faults.fail('remove', new Error('odd'))
+    expect(await pool.send('a', 'hello').text()).toBe('hello')
+    expect(of(events, 'warning').map(({ code }) => code)).toEqual(['REBUILD_NOT_ENDED'])
+    expect(present(engine.boxes)).toBe(2)
+    const removal = engine.faults.hold('remove')
+    await passTimeUntil(removal.reached, clock, 10_000)
+    removal.release()
+    while (present(engine.boxes) > 1) await setImmediate()
+    expect(engine.box('a')).toMatchObject({ name: 'tbx-test-a', state: 'running' })
+  })
 
   it('gives a box its name back that was set aside by a call whose answer is lost', async () => {
     const { pool, engine } = await setup()
