@@ -64,6 +64,7 @@ export class Adoption {
       const record = current.get(tenant.slug)
       if (record) await this.#host.reconciler.apply(tenant, record, 'adopted', epoch)
       else tenant.knownIn = epoch
+      if (record && isUntold(record)) tenant.doubt()
       if (isLive(tenant.state)) this.#host.admission.occupy(tenant)
     }
     for (const { ref } of aside.values()) await this.#endRebuild(ref)
@@ -194,7 +195,12 @@ export class Adoption {
 function agrees(tenant: Tenant, record: BoxRecord | undefined): boolean {
   if (!record) return tenant.state === 'absent'
   if (tenant.state !== record.state || tenant.box?.id !== record.ref.id) return false
-  return record.state === 'stopped' || tenant.life?.startedAt === record.startedAt
+  return isUntold(record) || record.state === 'stopped' || tenant.life?.startedAt === record.startedAt
+}
+
+/** Whether the engine has listed a live box, but will not tell more of it: it must be asked again. */
+function isUntold({ state, startedAt }: BoxRecord): boolean {
+  return state !== 'stopped' && startedAt === 0
 }
 
 function bySlug(records: readonly BoxRecord[]): {

@@ -11,6 +11,7 @@ const LONGEST_RETRY_MS = 10_000
 const STEADY_MS = 2_000
 /** The engine is asked for everything now and then, whatever the event stream says: a lost event must not last. */
 const RELIST_MS = 5 * 60_000
+const RELIST_SOON_MS = 5_000
 
 /** What the connection needs of the pool. */
 export interface EngineHost {
@@ -55,13 +56,18 @@ export class EngineConnection {
   async open(signal?: AbortSignal): Promise<void> {
     const events = await this.#connect(signal)
     this.#following = this.#follow(events)
-    this.#relistLater()
+    this.#relistIn(RELIST_MS)
   }
 
   /** A call found the engine gone or hung: whatever the stream looks like, it is made anew. */
   lost(cause: unknown): void {
     this.#begin()
     this.#stream.abort(cause)
+  }
+
+  /** Something was left undone at the engine that a listing shows: has one made before it is time again. */
+  relistSoon(): void {
+    if (!this.#closing.signal.aborted) this.#relistIn(RELIST_SOON_MS)
   }
 
   /** Does `work` as soon as the engine answers, and again when it was lost over it; rejects with the signal's reason. */
@@ -144,8 +150,13 @@ export class EngineConnection {
     return this.#outage
   }
 
-  #relistLater(): void {
-    this.#cancelRelist = this.#host.clock.after(RELIST_MS, () => void this.#relist(), { background: true })
+  #relistIn(ms: number): void {
+    this.#cancelRelist?.()
+    const relist = (): void => {
+      this.#cancelRelist = undefined
+      void this.#relist()
+    }
+    this.#cancelRelist = this.#host.clock.after(ms, relist, { background: true })
   }
 
   async #relist(): Promise<void> {
@@ -154,7 +165,7 @@ export class EngineConnection {
     } catch (error) {
       this.lost(error)
     }
-    if (!this.#closing.signal.aborted) this.#relistLater()
+    if (!this.#closing.signal.aborted && !this.#cancelRelist) this.#relistIn(RELIST_MS)
   }
 
   #tell(event: Omit<PoolEvents['engine'], 'at'>): void {

@@ -26,7 +26,7 @@ export interface LaunchHost {
   readonly planner: Pick<BoxPlanner, 'plan' | 'commonHash' | 'upkeepOf'>
   readonly disk: Pick<Disk, 'prepare'>
   readonly admission: Pick<Admission, 'turnToStart'>
-  readonly engine: Pick<EngineConnection, 'epoch' | 'lost'>
+  readonly engine: Pick<EngineConnection, 'epoch' | 'lost' | 'relistSoon'>
   readonly reconciler: Pick<Reconciler, 'exitOf' | 'refresh'>
   readonly lives: Pick<Lives, 'listen' | 'begin' | 'ended'>
   /** Stops a box that did not become ready. */
@@ -119,6 +119,8 @@ export class Launcher {
   /** Makes the box if there is none, starts it, and waits until it is ready. */
   async #bringUp(tenant: Tenant, plan: BoxPlan, phases: Phases, signal: AbortSignal): Promise<void> {
     const { admission, clock } = this.#host
+    // Before the turn: what a tenant has left there may take long to clear away, and is nobody else's trouble.
+    await inPhase(tenant, 'start', () => freshen(plan.folders, plan.template.secrets, plan.owner))
     const began = clock.monotonic()
     using turn = await admission.turnToStart(signal)
     phases.queue += clock.monotonic() - began
@@ -158,10 +160,7 @@ export class Launcher {
     if (!box) throw new Error(`nothing to start for ${tenant.slug}`)
     const { epoch } = engine
     signal.throwIfAborted()
-    await inPhase(tenant, 'start', async () => {
-      await this.#host.lives.listen(tenant)
-      await freshen(plan.folders, plan.template.secrets, plan.owner)
-    })
+    await inPhase(tenant, 'start', () => this.#host.lives.listen(tenant))
     const bound = deadline(clock, 'wake', { signal, timeout: settings.timeouts.wake, tenant: tenant.id })
     const watch = new DeathWatch(driver, box, clock)
     tenant.generation++
@@ -186,7 +185,7 @@ export class Launcher {
       tenant.knownIn = epoch
       tenant.transition('running', 'demand')
     } catch (error) {
-      throw await this.#startFailed(tenant, box, phase, watch, signal, error)
+      throw await this.#startFailed(tenant, { box, epoch, phase, watch }, signal, error)
     } finally {
       tenant.onEvent = undefined
       watch.end()
@@ -224,14 +223,11 @@ export class Launcher {
   /** Leaves the tenant stopped, and returns what its callers are told. */
   async #startFailed(
     tenant: Tenant,
-    box: BoxRef,
-    phase: StartPhase,
-    watch: DeathWatch,
+    { box, epoch, phase, watch }: { box: BoxRef; epoch: number; phase: StartPhase; watch: DeathWatch },
     signal: AbortSignal,
     cause: unknown,
   ): Promise<unknown> {
-    const { reconciler, engine } = this.#host
-    const { epoch } = tenant.life ?? engine
+    const { reconciler } = this.#host
     const gaveUp = signal.aborted
     if (isTenantBoxError(cause, 'ENGINE_UNAVAILABLE')) {
       tenant.doubt()

@@ -11,7 +11,7 @@ import type { WarningCode } from './warnings.js'
 interface RebuildHost {
   readonly clock: Clock
   readonly driver: Driver
-  readonly engine: Pick<EngineConnection, 'epoch'>
+  readonly engine: Pick<EngineConnection, 'epoch' | 'relistSoon'>
   warn(code: WarningCode, message: string, about: { tenant: string; cause?: unknown }): void
 }
 
@@ -89,6 +89,7 @@ export class Rebuilder {
       await this.#host.driver.remove(old)
     } catch (cause) {
       if (isTenantBoxError(cause, 'ENGINE_UNAVAILABLE')) throw cause
+      this.#host.engine.relistSoon()
       this.#host.warn(
         'REBUILD_NOT_ENDED',
         `The box that tenant ${JSON.stringify(tenant.id)} had before could not be removed, which is tried again later. ${toMessage(cause)}`,
@@ -117,6 +118,8 @@ export class Rebuilder {
     } catch (error) {
       tenant.doubt()
       if (tenant.state === 'removing') tenant.transition('stopped', 'drift')
+      // Whoever finds a box set aside ends what was begun.
+      this.#host.engine.relistSoon()
       throw error
     }
   }

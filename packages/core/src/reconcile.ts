@@ -67,8 +67,9 @@ export class Reconciler {
       record !== undefined &&
       record.state !== 'stopped' &&
       record.ref.id === life.box.id &&
-      record.startedAt === life.startedAt
-    if (life && !goesOn) await this.#bury(tenant, life, record)
+      (record.startedAt === life.startedAt || life.startedAt === 0)
+    if (goesOn) life.startedAt = record.startedAt
+    else if (life) await this.#bury(tenant, life, record)
     tenant.box = record?.ref
     tenant.spec = record?.spec
     tenant.knownIn = epoch

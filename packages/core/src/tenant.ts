@@ -40,8 +40,11 @@ export class Life implements Leasable {
   readonly tenant: Tenant
   readonly box: BoxRef
   readonly generation: number
-  /** The engine's own time of the start; with the box's id it tells this life from any other. */
-  readonly startedAt: number
+  /**
+   * The engine's own time of the start; with the box's id it tells this life from any other. 0 as long as the engine does
+   * not tell.
+   */
+  startedAt: number
   readonly transport: Transport
   /** The engine connection's, when it began. */
   readonly epoch: number

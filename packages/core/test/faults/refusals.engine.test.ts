@@ -99,6 +99,7 @@ describe('an engine that refuses something for one box', () => {
     expect(await later.start()).toMatchObject({ adopted: 2 })
     expect([later.get('a')?.state, later.get('b')?.state]).toEqual(['running', 'running'])
     mend()
+    expect((await later.ensure('a')).generation).toBe(1)
     await later.remove('a', { data: 'delete' })
     await expect(idOf('a')).rejects.toMatchObject({ statusCode: 404 })
     expect(told).toEqual([])

@@ -1,3 +1,6 @@
+import { existsSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { testClock } from '../../src/testing/index.js'
@@ -259,6 +262,21 @@ describe('maxStarting', () => {
     hold.release()
     expect((await first).state).toBe('running')
     expect((await second).state).toBe('running')
+  })
+
+  it('is not waited for to clear away what a tenant has left, nor taken for that', async () => {
+    const { pool, engine, dataDir } = await setup({ capacity: { maxStarting: 1 } })
+    await pool.ensure('a')
+    await pool.stop('a')
+    const left = join(dataDir, 'a', 'run', 'left')
+    await writeFile(left, '')
+    const hold = engine.faults.hold('create')
+    const others = pool.ensure('b')
+    await hold.reached
+    const waking = pool.ensure('a')
+    while (existsSync(left)) await setImmediate()
+    hold.release()
+    await Promise.all([others, waking])
   })
 
   it('starts nothing for whom nobody waits any more', async () => {

@@ -107,10 +107,34 @@ describe('drift', () => {
     expect(of(events, 'warning').map(({ code }) => code)).toEqual(['REBUILD_NOT_ENDED'])
     expect(present(engine.boxes)).toBe(2)
     const removal = engine.faults.hold('remove')
-    await passTimeUntil(removal.reached, clock, 10_000)
+    await clock.advance(10_000)
+    await removal.reached
     removal.release()
     while (present(engine.boxes) > 1) await setImmediate()
     expect(engine.box('a')).toMatchObject({ name: 'tbx-test-a', state: 'running' })
+  })
+
+  it('goes back to the old box soon when the new one fails and cannot be removed yet', async () => {
+    const clock = testClock()
+    const { pool, engine } = await setup(
+      { clock },
+      { agent: (_, { env }) => new Response(null, { status: env.NEW ? 500 : 200 }) },
+    )
+    await passTimeUntil(pool.ensure('a'), clock)
+    await passTimeUntil(pool.stop('a'), clock)
+    const old = engine.box('a')
+    pool.update({ box: { image: 'agent:1', env: { NEW: '1' } }, timeouts: { wake: '1s' } })
+    engine.faults.fail('remove', new Error('odd'))
+    await expect(passTimeUntil(pool.ensure('a'), clock)).rejects.toThrow('odd')
+    expect(present(engine.boxes)).toBe(2)
+    const restoring = engine.faults.hold('restore')
+    await clock.advance(10_000)
+    await restoring.reached
+    restoring.release()
+    pool.update({ box: { image: 'agent:1' } })
+    await passTimeUntil(pool.ensure('a'), clock)
+    expect(engine.boxes.filter(({ state }) => state !== 'removed')).toEqual([old])
+    expect(old).toMatchObject({ name: 'tbx-test-a', state: 'running' })
   })
 
   it('gives a box its name back that was set aside by a call whose answer is lost', async () => {
