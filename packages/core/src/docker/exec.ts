@@ -168,9 +168,14 @@ class ExecProcess implements BoxProcess {
     return await this.#exitCode(closing)
   }
 
-  /** The output may come before the engine knows the pid; to end the process from inside the box then would hang. */
+  /**
+   * Running with its pid, or ended. The engine connects before it has the process run: one that is not running and has no
+   * exit code is yet to begin. To end one without a pid from inside the box would hang.
+   */
   #started(signal: AbortSignal): Promise<Docker.ExecInspectInfo> {
-    return this.#askFor((info) => (!info.Running || info.Pid > 0 ? info : undefined), signal)
+    const hasBegun = ({ Running, Pid, ExitCode }: Docker.ExecInspectInfo) =>
+      Running ? Pid > 0 : ExitCode !== null
+    return this.#askFor((info) => (hasBegun(info) ? info : undefined), signal)
   }
 
   /** The output ends a moment before the engine knows the exit code; or long before, when the process closed it. */

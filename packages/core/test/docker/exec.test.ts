@@ -3,7 +3,15 @@ import { buffer, text } from 'node:stream/consumers'
 import type { DockerOptions } from '@tenantbox/core/docker'
 import { describe, expect, it } from 'vitest'
 import { isTenantBoxError } from '../../src/errors.js'
-import { clientFromElsewhere, failure, makeWorld, shell, specOf, useToolImage } from './world.js'
+import {
+  clientFromElsewhere,
+  clientOfLateCommands,
+  failure,
+  makeWorld,
+  shell,
+  specOf,
+  useToolImage,
+} from './world.js'
 
 const image = useToolImage()
 
@@ -50,6 +58,13 @@ describe('a process spawned into a box', () => {
     for await (const chunk of child.stdout) output.push(chunk as Buffer)
     expect(Buffer.concat(output).equals(input)).toBe(true)
     expect(await child.exited).toBe(0)
+  })
+
+  it('is ended also when it was told to before the engine has it run', async () => {
+    const { driver, ref } = await runningBox({ client: clientOfLateCommands() })
+    const child = await driver.spawn(ref, { command: ['/bin/sleep', '1000'] })
+    await child.kill()
+    expect(await child.exited).not.toBe(0)
   })
 
   it('waits while nobody reads its output', async () => {

@@ -123,6 +123,19 @@ export function clientWithHalfStarted(): Docker {
   })
 }
 
+/** A client that, the first time it asks for a command, hears that it has not begun yet. */
+export function clientOfLateCommands(): Docker {
+  const client = new Docker()
+  const dial: Docker['modem']['dial'] = client.modem.dial.bind(client.modem)
+  let asked = 0
+  client.modem.dial = (options, callback) =>
+    dial(options, (error, answer) => {
+      const late = /^\/exec\/\w+\/json/.test(options.path) && asked++ === 0
+      callback?.(error, late ? { ...(answer as object), Running: false, Pid: 0, ExitCode: null } : answer)
+    })
+  return client
+}
+
 /** What an engine says no with. */
 export interface Refusal {
   readonly status: number
