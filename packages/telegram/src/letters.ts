@@ -52,7 +52,8 @@ export class Letters<C extends Context & TenantFlavor> {
       fromAgent: (say) => toJson({ kind: 'say', say: sayOf(say) }),
       ...host.bounds,
     })
-    this.#mailbox.on('failed', ({ tenant, attempts, cause }) => {
+    this.#mailbox.on('failed', ({ tenant, id, attempts, cause }) => {
+      host.outage.over({ tenant, id })
       const what = `A message of tenant ${JSON.stringify(tenant)} was parked after ${attempts} attempts: see the cause. retryFailed() has it wait again.`
       host.warn('PARKED', what, { tenant, cause })
     })

@@ -8,12 +8,8 @@ import type { Handling } from './handling.js'
 /** How long a message meets nothing but 5xx before that may be its own fault. */
 const PATIENCE_MS = 60 * 60_000
 
-/** Who waits tries again every few minutes: a message without a word for so long is gone, or was parked. */
-const SILENCE_MS = 15 * 60_000
-
 /** What a message has met at its latest attempt. */
 interface Met {
-  readonly at: number
   /** Answered with 5xx; undefined when it failed in another way. */
   readonly method: string | undefined
   /** Since when it has met nothing else. */
@@ -53,7 +49,6 @@ export class Outage {
    */
   met(handling: Pick<Handling, 'tenant' | 'id'>, cause: unknown): TenantBoxError | undefined {
     const { tenant } = handling
-    this.#forgetSilent()
     if (this.#waiting.size === 0)
       this.#warn(
         'TELEGRAM_UNREACHABLE',
@@ -80,13 +75,8 @@ export class Outage {
     const taken = method === undefined ? 0 : this.#takenOf(method)
     const last = this.#waiting.get(message)
     const before = method !== undefined && last?.method === method ? last : { since: now, taken }
-    this.#waiting.set(message, { at: now, method, since: before.since, taken })
+    this.#waiting.set(message, { method, since: before.since, taken })
     return now - before.since >= PATIENCE_MS && taken - before.taken >= this.#waiting.size
-  }
-
-  #forgetSilent(): void {
-    const now = this.#clock.monotonic()
-    for (const [message, { at }] of this.#waiting) if (now - at > SILENCE_MS) this.#waiting.delete(message)
   }
 
   #takenOf(method: string): number {
