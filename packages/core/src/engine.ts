@@ -37,7 +37,7 @@ export class EngineConnection {
   #attempt = 0
   #since = 0
   #following: Promise<void> = Promise.resolve()
-  #cancelRelist: (() => void) | undefined
+  #nextRelist: { readonly due: number; readonly cancel: () => void } | undefined
 
   constructor(driver: Driver, host: EngineHost) {
     this.#driver = driver
@@ -86,7 +86,7 @@ export class EngineConnection {
 
   /** @param reason what those who wait for the engine are told */
   async close(reason?: Error): Promise<void> {
-    this.#cancelRelist?.()
+    this.#nextRelist?.cancel()
     this.#closing.abort(reason)
     this.#stream.abort()
     await this.#following
@@ -150,13 +150,17 @@ export class EngineConnection {
     return this.#outage
   }
 
+  /** In so many milliseconds at the latest. */
   #relistIn(ms: number): void {
-    this.#cancelRelist?.()
+    const { clock } = this.#host
+    const due = clock.monotonic() + ms
+    if (this.#nextRelist && this.#nextRelist.due <= due) return
+    this.#nextRelist?.cancel()
     const relist = (): void => {
-      this.#cancelRelist = undefined
+      this.#nextRelist = undefined
       void this.#relist()
     }
-    this.#cancelRelist = this.#host.clock.after(ms, relist, { background: true })
+    this.#nextRelist = { due, cancel: clock.after(ms, relist, { background: true }) }
   }
 
   async #relist(): Promise<void> {
@@ -165,7 +169,7 @@ export class EngineConnection {
     } catch (error) {
       this.lost(error)
     }
-    if (!this.#closing.signal.aborted && !this.#cancelRelist) this.#relistIn(RELIST_MS)
+    if (!this.#closing.signal.aborted) this.#relistIn(RELIST_MS)
   }
 
   #tell(event: Omit<PoolEvents['engine'], 'at'>): void {

@@ -114,6 +114,26 @@ describe('drift', () => {
     expect(engine.box('a')).toMatchObject({ name: 'tbx-test-a', state: 'running' })
   })
 
+  it('removes the old box soon, however many more cannot be removed meanwhile', async () => {
+    const clock = testClock()
+    const { pool, engine } = await setup({ clock })
+    for (const tenant of ['a', 'b']) {
+      await pool.ensure(tenant)
+      await pool.stop(tenant)
+    }
+    pool.update({ box: { image: 'agent:1', env: { NEW: '1' } } })
+    engine.faults.fail('remove', new Error('odd'))
+    await pool.ensure('a')
+    await clock.advance(4_000)
+    engine.faults.fail('remove', new Error('odd'))
+    await pool.ensure('b')
+    const removal = engine.faults.hold('remove')
+    await clock.advance(1_000)
+    await removal.reached
+    removal.release()
+    while (present(engine.boxes) > 2) await setImmediate()
+  })
+
   it('goes back to the old box soon when the new one fails and cannot be removed yet', async () => {
     const clock = testClock()
     const { pool, engine } = await setup(
